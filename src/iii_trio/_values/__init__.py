@@ -1,0 +1,1 @@
+"""Plain values that users make and receive, one file a topic. No machinery, no I/O."""

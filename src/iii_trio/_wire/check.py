@@ -1,0 +1,96 @@
+"""What a JSON value must be so that the engine can decode it, and where it is not.
+
+The limits are the engine's: 64-bit integers, finite numbers, text without lone surrogates, text keys, and 127 containers
+inside each other, the frame included (docs/wire.md, "What the engine cannot decode").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import math
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+from iii_trio.errors import PayloadError
+
+MAX_NESTING: Final = 127
+"""Containers inside each other that the engine's decoder takes, the frame itself included."""
+
+_MIN_INT: Final = -(2**63)
+_MAX_INT: Final = 2**64 - 1
+
+# What the encoder writes as text or a number by itself.
+_SCALARS: Final = (bool, type(None), datetime.datetime, datetime.date, datetime.time, uuid.UUID)
+
+
+def jsonable(value: Any) -> Any:
+    """What stands for `value` in JSON, one level deep, where the encoder does not know: an attrs instance is its fields.
+
+    Raises:
+        TypeError: Nothing does.
+    """
+    if attrs.has(type(value)):
+        return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+
+
+def find_fault(value: Any, *, root: str) -> PayloadError | None:
+    """The first place in one field of a frame that the engine could not decode, or None."""
+    # Depth first with a stack of our own: a value may be nested deeper than Python recurses.
+    pending: list[tuple[str, Any, int]] = [(root, value, 1)]
+    while pending:
+        path, current, depth = pending.pop()
+        reason, children = _look(current)
+        if reason is None and children is not None and depth + 1 > MAX_NESTING:
+            reason = f"nested deeper than {MAX_NESTING - 1} levels"
+        if reason is not None:
+            return PayloadError(reason, path=path)
+        if children is not None:
+            pending.extend(reversed([(f"{path}{step}", child, depth + 1) for step, child in children]))
+    return None
+
+
+def _look(value: Any) -> tuple[str | None, Iterator[tuple[str, Any]] | None]:
+    """What is wrong with `value` itself, and its children when it is a container."""
+    if isinstance(value, str):
+        return (None if _is_unicode(value) else "text with a lone surrogate"), None
+    if isinstance(value, _SCALARS):
+        return None, None
+    if isinstance(value, int):
+        return (None if _MIN_INT <= value <= _MAX_INT else "integer outside the 64-bit range"), None
+    if isinstance(value, float):
+        return (None if math.isfinite(value) else f"{value} is not a JSON number"), None
+    if isinstance(value, enum.Enum):
+        return _look(value.value)
+    return _look_inside(value)
+
+
+def _look_inside(value: Any) -> tuple[str | None, Iterator[tuple[str, Any]] | None]:
+    if isinstance(value, (list, tuple)):
+        return None, ((f"[{index}]", child) for index, child in enumerate(value))
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                return f"key {key!r} is not text", None
+            if not _is_unicode(key):
+                return f"key {key!r} has a lone surrogate", None
+        return None, ((f".{key}", child) for key, child in value.items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return None, ((f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value))
+    try:
+        return _look_inside(jsonable(value))
+    except TypeError as error:
+        return str(error), None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""Bytes to frames and frames to bytes.
+
+Structuring is strict: ``7`` is not text and ``"no"`` is not a truth value, while unknown fields are ignored. What cannot
+be decoded raises `UndecodableFrame`, which the caller counts; a peer cannot raise anything else here.
+
+Encoding refuses what the engine could not decode, since the engine drops such a frame without an answer
+(docs/wire.md, "What the engine cannot decode"). The encoder finds most faults itself; the payload is walked only to
+name the place, or where the encoder is silent: it writes NaN as ``null`` and does not count nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, get_args, get_origin
+
+import attrs
+import orjson
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.strategies import configure_tagged_union
+
+from iii_trio._wire import messages
+from iii_trio._wire.check import MAX_NESTING, find_fault, jsonable
+from iii_trio._wire.messages import Frame, Ignored, TelemetryFrame
+from iii_trio.errors import PayloadError
+
+T = TypeVar("T")
+
+MAX_MESSAGE_SIZE: Final = 64 * 1024 * 1024
+"""What the engine takes in one message, in bytes; one more and it drops the connection."""
+
+
+class UndecodableFrame(Exception):
+    """A message of the peer that is no frame. Its text says why; it never leaves the package."""
+
+
+# ---- bytes to frames ------------------------------------------------------------------------------------------------
+
+
+def decode(message: str | bytes) -> Frame | Ignored | TelemetryFrame:
+    """The frame in one text or binary message.
+
+    Raises:
+        UndecodableFrame: It is no JSON object, has an unknown type, lacks a field, or has one of the wrong type.
+    """
+    try:
+        tree = orjson.loads(message)
+        kind = tree["type"]
+        structure = _STRUCTURE[kind]
+    except (ValueError, TypeError, LookupError):
+        return _decode_rare(message)
+    try:
+        return structure(tree, None)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups and what its hooks raise; all of it is the peer's fault
+        raise UndecodableFrame(f"{kind}: {'; '.join(transform_error(error))}") from None
+
+
+def _decode_rare(message: str | bytes) -> Ignored | TelemetryFrame:
+    """Whatever is not a JSON object of a known type."""
+    if isinstance(message, bytes) and message[:4] in _TELEMETRY_KINDS:
+        return TelemetryFrame(kind=_TELEMETRY_KINDS[message[:4]], body=message[4:])
+    try:
+        tree = orjson.loads(message)
+    except ValueError as error:
+        raise UndecodableFrame(f"not JSON: {error}") from None
+    kind = tree.get("type") if isinstance(tree, dict) else None
+    if isinstance(kind, str) and kind in messages.IGNORED_TYPES:
+        return Ignored(kind)
+    raise UndecodableFrame(f"unknown frame type {kind!r}" if isinstance(tree, dict) else "not a JSON object")
+
+
+# ---- frames to bytes ------------------------------------------------------------------------------------------------
+
+
+def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
+    """The UTF-8 JSON text of one frame, of at most `max_size` bytes.
+
+    Raises:
+        PayloadError: The engine could not decode it; the error names the path of the fault. Nothing was sent.
+    """
+    tree = _UNSTRUCTURE[type(frame)](frame)
+    try:
+        encoded = orjson.dumps(tree, default=jsonable)
+    except TypeError as error:
+        raise _fault(tree) or PayloadError(str(error)) from None
+    if (b"null" in encoded or _may_be_deep(encoded)) and (fault := _fault(tree)):
+        raise fault
+    if len(encoded) > max_size:
+        raise PayloadError(f"the message would have {len(encoded)} bytes, and at most {max_size} can be sent")
+    return encoded
+
+
+def _may_be_deep(encoded: bytes) -> bool:
+    return encoded.count(b"[") + encoded.count(b"{") > MAX_NESTING
+
+
+_ROOTS: Final = {"data": "$", "result": "$", "config": "$"}
+
+
+def _fault(tree: dict[str, Any]) -> PayloadError | None:
+    for field, value in tree.items():
+        if fault := find_fault(value, root=_ROOTS.get(field, field)):
+            return fault
+    return None
+
+
+# ---- the converter --------------------------------------------------------------------------------------------------
+
+
+def _make_converter() -> Converter:
+    converter = Converter(omit_if_default=True)
+    for primitive in (str, int, float, bool):
+        converter.register_structure_hook(primitive, _strict(primitive))
+    converter.register_structure_hook_factory(lambda type_: get_origin(type_) is list, _strict_list(converter))
+    converter.register_structure_hook_factory(lambda type_: get_origin(type_) is dict, _strict_dict(converter))
+    # A payload is passed on as it is: a hook for Any would walk it.
+    converter.register_unstructure_hook(Any, lambda value: value)
+    configure_tagged_union(messages.Action, converter, tag_name="type", tag_generator=_action_tag)
+    return converter
+
+
+def _strict(primitive: type[T]) -> Callable[[Any, Any], T]:
+    def structure(value: Any, _: Any) -> T:
+        if type(value) is not primitive:
+            raise TypeError(f"expected {primitive.__name__}, got {type(value).__name__}")
+        return value
+
+    return structure
+
+
+def _strict_list(converter: Converter) -> Callable[[Any], Callable[[Any, Any], list[Any]]]:
+    def make(type_: Any) -> Callable[[Any, Any], list[Any]]:
+        (item,) = get_args(type_)
+
+        def structure(value: Any, _: Any) -> list[Any]:
+            return [converter.structure(element, item) for element in _strict(list)(value, None)]
+
+        return structure
+
+    return make
+
+
+def _strict_dict(converter: Converter) -> Callable[[Any], Callable[[Any, Any], dict[str, Any]]]:
+    def make(type_: Any) -> Callable[[Any, Any], dict[str, Any]]:
+        _, item = get_args(type_)
+
+        def structure(value: Any, _: Any) -> dict[str, Any]:
+            return {key: converter.structure(element, item) for key, element in _strict(dict)(value, None).items()}
+
+        return structure
+
+    return make
+
+
+def _action_tag(cls: type) -> str:
+    return str(attrs.fields_dict(cls)["type"].default)
+
+
+def _structure_fn(cls: type[Frame]) -> Callable[[Any, Any], Frame]:
+    return make_dict_structure_fn(cls, _CONVERTER)
+
+
+def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
+    always = {name: override(omit_if_default=False) for name in cls.ALWAYS}
+    plain = make_dict_unstructure_fn(cls, _CONVERTER, _cattrs_omit_if_default=True, **always)
+    kind = cls.TYPE
+
+    def unstructure(frame: Frame) -> dict[str, Any]:
+        return {"type": kind, **plain(frame)}
+
+    return unstructure
+
+
+_CONVERTER: Final = _make_converter()
+_STRUCTURE: Final = {cls.TYPE: _structure_fn(cls) for cls in messages.FRAMES}
+_UNSTRUCTURE: Final = {cls: _unstructure_fn(cls) for cls in messages.FRAMES}
+_TELEMETRY_KINDS: Final = {b"OTLP": "OTLP", b"MTRC": "MTRC", b"LOGS": "LOGS"}
