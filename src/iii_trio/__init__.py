@@ -1,0 +1,29 @@
+"""The trio-based, structured-concurrency Python SDK for the iii engine.
+
+The door is `open_iii`; everything else is reached from the client that it gives.
+"""
+
+from iii_trio._client.client import III
+from iii_trio._client.opening import connect_iii, open_iii, register_worker
+from iii_trio._client.statistics import ClientStatistics
+from iii_trio._handlers.context import Invocation, current_invocation
+from iii_trio._options import InitOptions, ReconnectionConfig, TelemetryOptions
+from iii_trio._values.requests import EnqueueResult, TriggerAction, TriggerActionEnqueue
+from iii_trio.errors import InvocationError
+
+__all__ = [
+    "III",
+    "ClientStatistics",
+    "EnqueueResult",
+    "InitOptions",
+    "Invocation",
+    "InvocationError",
+    "ReconnectionConfig",
+    "TelemetryOptions",
+    "TriggerAction",
+    "TriggerActionEnqueue",
+    "connect_iii",
+    "current_invocation",
+    "open_iii",
+    "register_worker",
+]

@@ -11,20 +11,18 @@ name the place, or where the encoder is silent: it writes NaN as ``null`` and do
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, Literal, get_args
 
 import attrs
 import orjson
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-from cattrs.strategies import configure_tagged_union
 
+from iii_trio._values.strict import strict_converter
 from iii_trio._wire import messages
 from iii_trio._wire.check import MAX_NESTING, find_fault, jsonable
 from iii_trio._wire.messages import Frame, Ignored, TelemetryFrame
 from iii_trio.errors import PayloadError
-
-T = TypeVar("T")
 
 MAX_MESSAGE_SIZE: Final = 64 * 1024 * 1024
 """What the engine takes in one message, in bytes; one more and it drops the connection."""
@@ -51,7 +49,7 @@ def decode(message: str | bytes) -> Frame | Ignored | TelemetryFrame:
         return _decode_rare(message)
     try:
         return structure(tree, None)
-    except Exception as error:  # noqa: BLE001 - cattrs raises groups and what its hooks raise; all of it is the peer's fault
+    except Exception as error:
         raise UndecodableFrame(f"{kind}: {'; '.join(transform_error(error))}") from None
 
 
@@ -108,52 +106,11 @@ def _fault(tree: dict[str, Any]) -> PayloadError | None:
 
 
 def _make_converter() -> Converter:
-    converter = Converter(omit_if_default=True)
-    for primitive in (str, int, float, bool):
-        converter.register_structure_hook(primitive, _strict(primitive))
-    converter.register_structure_hook_factory(lambda type_: get_origin(type_) is list, _strict_list(converter))
-    converter.register_structure_hook_factory(lambda type_: get_origin(type_) is dict, _strict_dict(converter))
-    # A payload is passed on as it is: a hook for Any would walk it.
-    converter.register_unstructure_hook(Any, lambda value: value)
-    configure_tagged_union(messages.Action, converter, tag_name="type", tag_generator=_action_tag)
+    converter = strict_converter()
+    # Their `type` is a default and must be written all the same: it is what tells them apart.
+    for action in get_args(messages.Action):
+        converter.register_unstructure_hook(action, attrs.asdict)
     return converter
-
-
-def _strict(primitive: type[T]) -> Callable[[Any, Any], T]:
-    def structure(value: Any, _: Any) -> T:
-        if type(value) is not primitive:
-            raise TypeError(f"expected {primitive.__name__}, got {type(value).__name__}")
-        return value
-
-    return structure
-
-
-def _strict_list(converter: Converter) -> Callable[[Any], Callable[[Any, Any], list[Any]]]:
-    def make(type_: Any) -> Callable[[Any, Any], list[Any]]:
-        (item,) = get_args(type_)
-
-        def structure(value: Any, _: Any) -> list[Any]:
-            return [converter.structure(element, item) for element in _strict(list)(value, None)]
-
-        return structure
-
-    return make
-
-
-def _strict_dict(converter: Converter) -> Callable[[Any], Callable[[Any, Any], dict[str, Any]]]:
-    def make(type_: Any) -> Callable[[Any, Any], dict[str, Any]]:
-        _, item = get_args(type_)
-
-        def structure(value: Any, _: Any) -> dict[str, Any]:
-            return {key: converter.structure(element, item) for key, element in _strict(dict)(value, None).items()}
-
-        return structure
-
-    return make
-
-
-def _action_tag(cls: type) -> str:
-    return str(attrs.fields_dict(cls)["type"].default)
 
 
 def _structure_fn(cls: type[Frame]) -> Callable[[Any, Any], Frame]:
@@ -161,7 +118,7 @@ def _structure_fn(cls: type[Frame]) -> Callable[[Any, Any], Frame]:
 
 
 def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
-    always = {name: override(omit_if_default=False) for name in cls.ALWAYS}
+    always: Any = {name: override(omit_if_default=False) for name in cls.ALWAYS}
     plain = make_dict_unstructure_fn(cls, _CONVERTER, _cattrs_omit_if_default=True, **always)
     kind = cls.TYPE
 
@@ -174,4 +131,8 @@ def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
 _CONVERTER: Final = _make_converter()
 _STRUCTURE: Final = {cls.TYPE: _structure_fn(cls) for cls in messages.FRAMES}
 _UNSTRUCTURE: Final = {cls: _unstructure_fn(cls) for cls in messages.FRAMES}
-_TELEMETRY_KINDS: Final = {b"OTLP": "OTLP", b"MTRC": "MTRC", b"LOGS": "LOGS"}
+_TELEMETRY_KINDS: Final[dict[bytes, Literal["OTLP", "MTRC", "LOGS"]]] = {
+    b"OTLP": "OTLP",
+    b"MTRC": "MTRC",
+    b"LOGS": "LOGS",
+}

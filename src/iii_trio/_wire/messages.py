@@ -159,7 +159,7 @@ class HttpInvocation:
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     timeout_ms: int | None = None
-    headers: dict[str, str] = attrs.Factory(dict)
+    headers: dict[str, str] = attrs.field(factory=dict)
     auth: Json = None
 
 

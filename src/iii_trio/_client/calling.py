@@ -1,0 +1,175 @@
+"""One call from the request to the outcome: what may be asked, how it is framed, and the task that waits."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+import trio
+from cattrs import Converter, transform_error
+
+from iii_trio._client.namespaces import target_namespace
+from iii_trio._session.calls import Call
+from iii_trio._session.session import Session
+from iii_trio._values.requests import Action, TriggerAction, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
+from iii_trio._values.strict import strict_converter
+from iii_trio._wire.messages import EnqueueAction, InvokeFunction, VoidAction
+from iii_trio.errors import (
+    ClientClosed,
+    ConfigurationError,
+    Fate,
+    InvalidResult,
+    InvocationTimeout,
+    WouldBlock,
+)
+
+T = TypeVar("T")
+
+_RESULTS: Converter = strict_converter()
+_ACTIONS: dict[str, type[Action]] = {"void": TriggerActionVoid, "enqueue": TriggerActionEnqueue}
+
+
+def as_request(request: str | TriggerRequest | Mapping[str, Any], keywords: Mapping[str, Any]) -> TriggerRequest:
+    """The one form of a request, from any of the three: an id and keywords, a value, or a dict.
+
+    Raises:
+        ConfigurationError: A field is unknown, missing, said twice, or cannot have that value.
+    """
+    given = {name: value for name, value in keywords.items() if value is not None}
+    if isinstance(request, str):
+        return TriggerRequest(function_id=request, **given)
+    if given:
+        raise ConfigurationError(f"a request that is a value takes no keywords; put {', '.join(given)} into it")
+    if isinstance(request, TriggerRequest):
+        return request
+    if not isinstance(request, Mapping):
+        raise ConfigurationError(f"a request is an id, a TriggerRequest or a dict, not {type(request).__name__}")
+    fields = {field.name for field in attrs.fields(TriggerRequest)}
+    if unknown := [str(name) for name in request if name not in fields]:
+        raise ConfigurationError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(fields))}")
+    if "function_id" not in request:
+        raise ConfigurationError("a request needs its function_id")
+    return TriggerRequest(**{**request, "action": _as_action(request.get("action"))})
+
+
+def _as_action(action: Any) -> Any:
+    if not isinstance(action, Mapping):
+        return action
+    rest = {name: value for name, value in action.items() if name != "type"}
+    try:
+        return _ACTIONS[action["type"]](**rest)
+    except (KeyError, TypeError):
+        raise ConfigurationError(f"{dict(action)!r} is no action; make one with {TriggerAction.__name__}") from None
+
+
+@attrs.define(eq=False, kw_only=True)
+class Caller:
+    """Makes calls on a session: waits for room, queues, and waits for the outcome."""
+
+    session: Session
+    room: trio.lowlevel.ParkingLot
+    default_timeout_ms: float
+
+    async def call(self, wanted: TriggerRequest) -> tuple[Any, str]:
+        """Make a call that is answered; returns the answer and the id of the call."""
+        call_id = self.session.new_invocation_id()
+        frame = self._encode(wanted, call_id)
+        timeout_ms = self.default_timeout_ms if wanted.timeout_ms is None else wanted.timeout_ms
+        deadline = trio.current_time() + timeout_ms / 1000
+        with trio.CancelScope(deadline=deadline) if self._is_full(frame) else contextlib.nullcontext():
+            await self._wait_room(frame, wanted.function_id)
+        if self._is_full(frame):
+            raise _timeout(call_id, wanted.function_id)
+        wake = functools.partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
+        return await self._wait_settled(Call(call_id, wanted.function_id, deadline, wake), frame), call_id
+
+    async def send(self, wanted: TriggerRequest) -> None:
+        """Make a call that nobody answers, as soon as there is room."""
+        frame = self._encode(wanted, None)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._wait_room(frame, wanted.function_id)
+        self.session.send(frame)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def send_nowait(self, wanted: TriggerRequest) -> None:
+        """Make a call that nobody answers, or raise `WouldBlock`."""
+        frame = self._encode(wanted, None)
+        if self._is_full(frame):
+            lane = self.session.outbox.calls
+            raise WouldBlock(f"the outbox is full ({len(lane.frames)} frames, {lane.size} bytes)")
+        self.session.send(frame)
+
+    def check_open(self, function_id: str | None) -> None:
+        """Raise `ClientClosed` if there is no client any more."""
+        if self.session.is_final:
+            raise ClientClosed("SHUTDOWN", "this client is closed", function_id=function_id)
+
+    def _encode(self, wanted: TriggerRequest, call_id: str | None) -> bytes:
+        session = self.session
+        return session.encode(
+            InvokeFunction(
+                function_id=wanted.function_id,
+                data=wanted.payload,
+                invocation_id=call_id,
+                action=_wire_action(wanted.action),
+                namespace=target_namespace(wanted.function_id, wanted.namespace, session.namespace, session.registry),
+                metadata=wanted.metadata,
+            )
+        )
+
+    def _is_full(self, frame: bytes) -> bool:
+        outbox = self.session.outbox
+        return not outbox.has_room(outbox.calls, len(frame))
+
+    async def _wait_room(self, frame: bytes, function_id: str) -> None:
+        while self._is_full(frame):
+            await self.room.park()
+            self.check_open(function_id)
+
+    async def _wait_settled(self, call: Call, frame: bytes) -> Any:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self.session.forget(call)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self.session.call(call, frame)
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        if call.error is not None:
+            raise call.error
+        return call.result
+
+
+def _wire_action(action: Action | None) -> VoidAction | EnqueueAction | None:
+    if action is None:
+        return None
+    return VoidAction() if isinstance(action, TriggerActionVoid) else EnqueueAction(action.queue)
+
+
+def _timeout(call_id: str, function_id: str) -> InvocationTimeout:
+    return InvocationTimeout(
+        "TIMEOUT",
+        "the outbox had no room in time",
+        function_id=function_id,
+        invocation_id=call_id,
+        fate=Fate.NEVER_SENT,
+    )
+
+
+def as_result(value: Any, returns: type[T], call_id: str, function_id: str) -> T:
+    """The answer in the shape that the caller asked for.
+
+    Raises:
+        InvalidResult: It does not have it.
+    """
+    try:
+        return _RESULTS.structure(value, returns)
+    except Exception as error:  # cattrs raises groups and what its hooks raise; all of it is about the answer
+        faults = "; ".join(transform_error(error))
+        raise InvalidResult(
+            "invalid_result",
+            f"the answer is no {getattr(returns, '__name__', returns)}: {faults}",
+            function_id=function_id,
+            invocation_id=call_id,
+        ) from None

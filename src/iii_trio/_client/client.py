@@ -1,0 +1,372 @@
+"""`III`, the client: what a worker registers, calls and asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar, overload
+
+import attrs
+import trio
+
+from iii_trio._client.calling import Caller, as_request, as_result
+from iii_trio._client.handles import FunctionRef
+from iii_trio._client.lifecycle import Lifecycle
+from iii_trio._client.namespaces import is_builtin
+from iii_trio._client.statistics import ClientStatistics
+from iii_trio._client.threads import FromThread
+from iii_trio._handlers.dispatch import Dispatcher, Function
+from iii_trio._handlers.signature import inspect_handler
+from iii_trio._link.supervisor import Supervisor
+from iii_trio._session.session import Session
+from iii_trio._session.states import seeds_word
+from iii_trio._values.functions import RegisterFunctionInput
+from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
+from iii_trio._wire.messages import RegisterFunction
+from iii_trio.errors import ConfigurationError
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Request: TypeAlias = str | TriggerRequest | Mapping[str, Any]
+
+
+@attrs.define(eq=False, repr=False, kw_only=True)
+class III(trio.abc.AsyncResource):
+    """A worker's connection to the engine, made by `open_iii` or `connect_iii`.
+
+    Its methods may be called from any task of its trio run, in any order, connected or not: registrations are kept and
+    replayed on every connection, calls wait for one. From threads use `from_thread`.
+    """
+
+    from_thread: FromThread = attrs.field(init=False)
+    """What sync handlers and other threads call instead of the methods here."""
+
+    _session: Session
+    _supervisor: Supervisor
+    _dispatcher: Dispatcher
+    _lifecycle: Lifecycle
+    _caller: Caller
+
+    def __attrs_post_init__(self) -> None:
+        self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
+
+    def __repr__(self) -> str:
+        return f"<III {self._session.worker['name']!r} at {self._supervisor.target.url}, {self.get_connection_state()}>"
+
+    # ---- functions --------------------------------------------------------------------------------------------------
+
+    def register_function(
+        self,
+        function_id: str | RegisterFunctionInput | Mapping[str, Any],
+        handler: F,
+        *,
+        description: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        request_format: dict[str, Any] | None = None,
+        response_format: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+        timeout: float = math.inf,
+        force: bool = False,
+    ) -> FunctionRef[F]:
+        """Offer a function to the engine, now and on every connection to come. Never blocks.
+
+        Args:
+            function_id: Its id, or a `RegisterFunctionInput` or dict that has it and what else describes the function.
+            handler: Takes the payload, or nothing, and the invocation's metadata if it has a parameter of that name. An
+                async one runs as a task, a sync one in a thread.
+            description: One line for people and models.
+            metadata: A JSON object for the engine's listings.
+            request_format: JSON Schema of the payload; not enforced.
+            response_format: JSON Schema of the result; not enforced.
+            concurrency: How many invocations may run at once; the others wait. None sets no limit.
+            timeout: Seconds after which a running handler is cancelled and its caller told so.
+            force: Take an id of the engine's own. It replaces the engine's function for everybody, and nobody has it any
+                more once this worker is gone.
+
+        Returns:
+            A handle to withdraw the function, or to wait until the engine has it.
+
+        Raises:
+            ConfigurationError: The id, the handler or a limit cannot work, or the id is registered here already.
+            PayloadError: Metadata or a format cannot be sent.
+            ClientClosed: The client is closed.
+        """
+        self._caller.check_open(None)
+        extras = {
+            "description": description,
+            "metadata": metadata,
+            "request_format": request_format,
+            "response_format": response_format,
+        }
+        described = _as_input(function_id, extras)
+        if is_builtin(described.id) and not force:
+            raise ConfigurationError(
+                f"{described.id!r} is an id of the engine's own; force=True takes it from everybody"
+            )
+        function = _as_function(described.id, handler, concurrency, timeout)
+        frame = RegisterFunction(**attrs.asdict(described, recurse=False))
+        return FunctionRef(self._session, self._session.register(frame, function), handler)
+
+    def function(
+        self,
+        function_id: str | RegisterFunctionInput | Mapping[str, Any],
+        *,
+        description: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        request_format: dict[str, Any] | None = None,
+        response_format: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+        timeout: float = math.inf,
+        force: bool = False,
+    ) -> Callable[[F], FunctionRef[F]]:
+        """`register_function` as a decorator, with the same arguments and errors.
+
+        The decorated name becomes the `FunctionRef`; calling that calls the handler itself.
+        """
+
+        def register(handler: F) -> FunctionRef[F]:
+            return self.register_function(
+                function_id,
+                handler,
+                description=description,
+                metadata=metadata,
+                request_format=request_format,
+                response_format=response_format,
+                concurrency=concurrency,
+                timeout=timeout,
+                force=force,
+            )
+
+        return register
+
+    # ---- calls ------------------------------------------------------------------------------------------------------
+
+    @overload
+    async def trigger(
+        self,
+        request: Request,
+        payload: Any = None,
+        *,
+        action: TriggerActionVoid,
+        timeout_ms: float | None = None,
+        namespace: str | None = None,
+        metadata: Any = None,
+    ) -> None: ...
+
+    @overload
+    async def trigger(
+        self,
+        request: Request,
+        payload: Any = None,
+        *,
+        action: TriggerActionEnqueue,
+        timeout_ms: float | None = None,
+        namespace: str | None = None,
+        metadata: Any = None,
+    ) -> EnqueueResult: ...
+
+    @overload
+    async def trigger(
+        self,
+        request: Request,
+        payload: Any = None,
+        *,
+        action: None = None,
+        timeout_ms: float | None = None,
+        namespace: str | None = None,
+        metadata: Any = None,
+        returns: type[T],
+    ) -> T: ...
+
+    @overload
+    async def trigger(
+        self,
+        request: Request,
+        payload: Any = None,
+        *,
+        action: Action | None = None,
+        timeout_ms: float | None = None,
+        namespace: str | None = None,
+        metadata: Any = None,
+    ) -> Any: ...
+
+    async def trigger(
+        self,
+        request: Request,
+        payload: Any = None,
+        *,
+        action: Action | None = None,
+        timeout_ms: float | None = None,
+        namespace: str | None = None,
+        metadata: Any = None,
+        returns: type[Any] | None = None,
+    ) -> Any:
+        """Call a function and wait for its result.
+
+        Args:
+            request: Id of the function, or a `TriggerRequest` or dict that holds the id and the rest.
+            payload: Any JSON value or attrs instance; sent as ``null`` when left out.
+            action: ``TriggerAction.Void()`` returns None as soon as the call is queued, and nobody hears of its end;
+                ``TriggerAction.Enqueue(queue=...)`` returns the engine's receipt, an `EnqueueResult`.
+            timeout_ms: Milliseconds to wait, the client's `invocation_timeout_ms` when left out. The caller's own cancel
+                scopes count as well. Void calls have none.
+            namespace: Where the function is looked up; this worker's own namespace when left out, and ``default`` for the
+                engine's own functions.
+            metadata: A JSON value that travels beside the payload.
+            returns: A type that the result is to have: an attrs class or dataclass, a primitive, or lists, dicts and
+                optionals of these. Nothing is converted; a result of another shape is an error.
+
+        Returns:
+            What the handler returned; None when it returned nothing.
+
+        Raises:
+            InvocationTimeout: No answer in time. Whether the handler may have run is in `fate`.
+            ConnectionLost: The link, or the handler's link, broke after the call was sent. The handler may have run.
+            InvocationError: The engine or the handler refused or failed; see `code` and `fate`.
+            InvalidResult: The handler ran, and its result is not what `returns` says.
+            ClientClosed: The client is closed, or was closed meanwhile.
+            PayloadError: Payload or metadata cannot be sent. Nothing was sent.
+            ConfigurationError: The request itself is wrong. Nothing was sent.
+
+        Cancelling it is safe: a call that still waits here is taken back, one that was sent is forgotten and its late
+        answer dropped. The handler is not told, since the protocol has no word for it.
+        """
+        asked = {
+            "payload": payload,
+            "action": action,
+            "timeout_ms": timeout_ms,
+            "namespace": namespace,
+            "metadata": metadata,
+        }
+        wanted = as_request(request, asked)
+        self._caller.check_open(wanted.function_id)
+        if isinstance(wanted.action, TriggerActionVoid):
+            if returns is not None:
+                raise ConfigurationError("nobody answers a void call, so it has no result for returns=")
+            return await self._caller.send(wanted)
+        value, call_id = await self._caller.call(wanted)
+        if returns is None and isinstance(wanted.action, TriggerActionEnqueue):
+            returns = EnqueueResult
+        return value if returns is None else as_result(value, returns, call_id, wanted.function_id)
+
+    def trigger_nowait(
+        self, request: Request, payload: Any = None, *, namespace: str | None = None, metadata: Any = None
+    ) -> None:
+        """Call a function and forget it: like `trigger` with ``TriggerAction.Void()``, without waiting. Never blocks.
+
+        Raises:
+            WouldBlock: The outbox is full. Nothing was sent.
+            ClientClosed, PayloadError, ConfigurationError: As `trigger`.
+        """
+        wanted = as_request(request, {"payload": payload, "namespace": namespace, "metadata": metadata})
+        if isinstance(wanted.action, TriggerActionEnqueue):
+            raise ConfigurationError("trigger_nowait makes void calls; await trigger for the receipt of enqueued work")
+        self._caller.check_open(wanted.function_id)
+        self._caller.send_nowait(wanted)
+
+    # ---- state ------------------------------------------------------------------------------------------------------
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which this worker's functions live."""
+        return self._session.namespace
+
+    @property
+    def worker_name(self) -> str:
+        """The name under which the engine lists this worker."""
+        return str(self._session.worker["name"])
+
+    def get_connection_state(self) -> str:
+        """``disconnected``, ``connecting``, ``connected``, ``reconnecting`` or ``failed``, as the references have it."""
+        connection = self._session.connection
+        return seeds_word(self._session.client.state, connection.state if connection else None)
+
+    async def wait_connected(self) -> None:
+        """Wait until the engine knows this worker and its functions, and calls flow.
+
+        Raises:
+            ClientClosed: The client is closed.
+            IIIError: What ended the client, if it failed.
+
+        Cancelling it is safe.
+        """
+        await self._lifecycle.wait_ready()
+
+    def statistics(self) -> ClientStatistics:
+        """Everything that is counted, at this moment. Never blocks."""
+        session, handlers = self._session, self._dispatcher.counters
+        counters, supervisor = session.counters, self._supervisor
+        transport = supervisor.transport
+        return ClientStatistics(
+            state=self.get_connection_state(),
+            transport=None if transport is None else transport.NAME,
+            worker_id=session.worker_id,
+            connects=supervisor.connects,
+            connect_failures=supervisor.connect_failures,
+            functions=len(session.registry),
+            calls_in_flight=len(session.calls),
+            timed_out_calls=counters.timed_out_calls,
+            lost_calls=counters.lost_calls,
+            outbox_frames=session.outbox.frames,
+            outbox_bytes=session.outbox.bytes,
+            running_handlers=handlers.running,
+            pending_invocations=handlers.pending,
+            accepted_invocations=handlers.accepted,
+            overloaded_invocations=handlers.overloaded,
+            failed_handlers=handlers.failed,
+            timed_out_handlers=handlers.timed_out,
+            abandoned_threads=handlers.abandoned_threads,
+            dropped_results=counters.dropped_results,
+            unknown_results=counters.unknown_results,
+            refused_registrations=counters.refused_registrations,
+            undecodable_frames=counters.undecodable_frames,
+            unexpected_frames=counters.unexpected_frames,
+            ignored_frames=counters.ignored_frames,
+        )
+
+    # ---- the end ----------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """End the client: calls end `ClientClosed`, handlers are cancelled, and what is queued is sent.
+
+        Bounded by `close_timeout`, and carried out even when it is cancelled. A second time it does nothing.
+        """
+        await self._lifecycle.close()
+        await trio.lowlevel.checkpoint()
+
+    async def shutdown(self) -> None:
+        """`aclose`, under the references' name."""
+        await self.aclose()
+
+
+def _as_input(
+    function: str | RegisterFunctionInput | Mapping[str, Any], extras: Mapping[str, Any]
+) -> RegisterFunctionInput:
+    """The one description of a function, from any of the three forms."""
+    given = {name: value for name, value in extras.items() if value is not None}
+    if isinstance(function, str):
+        return RegisterFunctionInput(id=function, **given)
+    if given:
+        raise ConfigurationError(f"a function that is described by a value takes no {', '.join(given)} beside it")
+    if isinstance(function, RegisterFunctionInput):
+        return function
+    if not isinstance(function, Mapping):
+        raise ConfigurationError(f"a function is named by text, a RegisterFunctionInput or a dict, not {function!r}")
+    known = {field.name for field in attrs.fields(RegisterFunctionInput)}
+    if unknown := [str(name) for name in function if name not in known]:
+        raise ConfigurationError(f"a function has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
+    if "id" not in function:
+        raise ConfigurationError("a function needs its id")
+    return RegisterFunctionInput(**function)
+
+
+def _as_function(function_id: str, handler: Callable[..., Any], concurrency: int | None, timeout: float) -> Function:
+    if concurrency is not None and (
+        isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
+    ):
+        raise ConfigurationError(f"the concurrency of {function_id!r} must be a whole number of at least 1")
+    if type(timeout) not in (int, float) or not timeout > 0:
+        raise ConfigurationError(f"the timeout of {function_id!r} must be more than 0 seconds")
+    slots = None if concurrency is None else trio.CapacityLimiter(concurrency)
+    return Function(inspect_handler(function_id, handler), concurrency, timeout, slots)

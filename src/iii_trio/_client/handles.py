@@ -1,0 +1,81 @@
+"""What a registration gives back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+import trio
+
+from iii_trio._session.registry import Registration, Verdict
+from iii_trio._session.session import Session
+from iii_trio.errors import ClientClosed, ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@attrs.frozen(eq=False)
+class FunctionRef(Generic[F]):
+    """A registered function. Calling it calls the handler itself, here, without the engine."""
+
+    _session: Session = attrs.field(repr=False)
+    _registration: Registration = attrs.field(repr=False)
+    _handler: F = attrs.field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """Id of the function."""
+        return self._registration.id
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the handler returns for these arguments; for tests and for local use."""
+        return self._handler(*args, **kwargs)
+
+    def unregister(self) -> None:
+        """Withdraw the function; a second time does nothing. Never blocks.
+
+        Invocations that run go on, and those that the engine sent before it knew are refused ``function_not_found``.
+        """
+        self._session.unregister(self._registration)
+
+    async def wait_registered(self) -> None:
+        """Wait until the engine has the function.
+
+        The engine acknowledges no registration, so a round trip behind it is the proof (docs/engine.md,
+        "Registration"). What it refuses without a word, as listeners with registration rules do, cannot be seen here.
+        While there is no connection it waits; the caller's scope is the time-out.
+
+        Raises:
+            RegistrationRejectedError: Somebody else owns the id, or the engine reserves it.
+            ConfigurationError: The function was unregistered.
+            ClientClosed: The client is closed.
+
+        Cancelling it is safe: the registration stays as it is.
+        """
+        registration = self._registration
+        while registration.verdict is Verdict.PENDING and not self._session.is_final:
+            self._session.confirm(registration)
+            await _next_verdict(registration)
+        await trio.lowlevel.checkpoint()
+        if registration.verdict is Verdict.REFUSED and registration.error is not None:
+            raise copy.copy(registration.error)
+        if registration.verdict is Verdict.WITHDRAWN:
+            raise ConfigurationError(f"the function {self.id!r} was unregistered")
+        if registration.verdict is Verdict.PENDING:
+            raise ClientClosed("SHUTDOWN", "this client was closed", function_id=self.id)
+
+
+async def _next_verdict(registration: Registration) -> None:
+    task = trio.lowlevel.current_task()
+
+    def wake() -> None:
+        trio.lowlevel.reschedule(task)
+
+    def abort(_: object) -> trio.lowlevel.Abort:
+        registration.waiters.remove(wake)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    registration.waiters.append(wake)
+    await trio.lowlevel.wait_task_rescheduled(abort)

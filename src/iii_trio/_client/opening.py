@@ -1,0 +1,220 @@
+"""The doors: `open_iii`, `connect_iii` and `register_worker`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Final, Literal, TypeAlias
+
+import trio
+
+from iii_trio._client.calling import Caller
+from iii_trio._client.client import III
+from iii_trio._client.identity import NAMES, worker_facts
+from iii_trio._client.lifecycle import Lifecycle
+from iii_trio._handlers.dispatch import Dispatcher
+from iii_trio._link.bell import Bell
+from iii_trio._link.connect import Target
+from iii_trio._link.connection import Liveness
+from iii_trio._link.supervisor import Supervisor
+from iii_trio._link.transport import OpenStream
+from iii_trio._link.trio_websocket import TrioWebSocketTransport
+from iii_trio._options import InitOptions, resolve_address
+from iii_trio._session.outbox import Outbox
+from iii_trio._session.session import Session
+from iii_trio._wire.urls import parse_url
+from iii_trio.errors import ConfigurationError, IIIError
+
+TransportName: TypeAlias = Literal["auto", "trio-websocket"]
+
+_TRANSPORTS: Final = ("auto", "trio-websocket")
+
+
+def open_iii(
+    url: str | None = None,
+    options: InitOptions | None = None,
+    *,
+    transport: TransportName = "auto",
+    open_stream: OpenStream | None = None,
+) -> _OpenIII:
+    """Connect to an engine for the length of a block: ``async with open_iii(url) as iii``.
+
+    Entering waits until the engine knows this worker. Leaving ends calls and handlers, sends what is queued and says
+    goodbye to the engine. If the client fails meanwhile, the block is cancelled and the one error leaves it.
+
+    Args:
+        url: ``ws://`` or ``wss://`` address; ``III_URL``, or else ``ws://127.0.0.1:49134``, when left out.
+        options: Everything else.
+        transport: The WebSocket implementation; ``auto`` takes the best that is installed.
+        open_stream: Opens the byte stream to the engine in place of TCP and TLS: for tests, tunnels and proxies.
+
+    Raises (on entering):
+        ConfigurationError: The URL, an option or the transport cannot work.
+        EngineUnavailable: No engine could be reached within ``open_timeout``; it says where, and why not.
+        AuthenticationError: The engine refused the login.
+        HandshakeRefused: A server answered that is no engine, or none at this path.
+        RegistrationRejectedError: The engine refused the worker: its name is taken, or its namespace not allowed.
+
+    Cancelling it is safe: nothing of it stays behind.
+    """
+    return _OpenIII(url, options or InitOptions(), transport, open_stream)
+
+
+def register_worker(address: str | None = None, options: InitOptions | None = None) -> _OpenIII:
+    """`open_iii` under the references' name."""
+    return open_iii(address, options)
+
+
+async def connect_iii(
+    nursery: trio.Nursery,
+    url: str | None = None,
+    options: InitOptions | None = None,
+    *,
+    transport: TransportName = "auto",
+    open_stream: OpenStream | None = None,
+) -> III:
+    """Connect to an engine, with the tasks in a nursery of the caller's, who also calls `III.aclose`.
+
+    Arguments and errors are those of `open_iii`. If the client fails later, its error is raised in the nursery. When the
+    nursery is cancelled the client is closed, which takes at most ``close_timeout``.
+    """
+    client = _Assembly(url, options or InitOptions(), transport, open_stream)
+    await nursery.start(client.run_in_nursery)
+    return client.iii
+
+
+class _OpenIII:
+    """The context manager behind `open_iii`.
+
+    It is written out, since a generator with a nursery in it would wrap the body's exceptions into groups.
+    """
+
+    def __init__(self, url: str | None, options: InitOptions, transport: str, open_stream: OpenStream | None) -> None:
+        self._arguments = (url, options, transport, open_stream)
+        self._assembly: _Assembly | None = None
+        self._nursery: Any = None
+        self._body = trio.CancelScope()
+
+    async def __aenter__(self) -> III:
+        if self._assembly is not None:
+            raise ConfigurationError("open_iii(...) makes one connection; call it again for another one")
+        self._assembly = assembly = _Assembly(*self._arguments)
+        lifecycle = assembly.lifecycle
+        self._nursery = trio.open_nursery()
+        nursery = await self._nursery.__aenter__()
+        try:
+            await nursery.start(lifecycle.serve)
+            await lifecycle.wait_ready()
+        except BaseException:
+            await self._leave()
+            raise
+        lifecycle.body = self._body
+        self._body.__enter__()
+        return assembly.iii
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        assert self._assembly is not None
+        lifecycle = self._assembly.lifecycle
+        absorbed = bool(self._body.__exit__(kind, error, trace))
+        lifecycle.body = None
+        await self._leave()
+        failure = lifecycle.failure
+        if failure is not None and (absorbed or error is None or isinstance(error, IIIError)):
+            raise failure
+        return absorbed
+
+    async def _leave(self) -> None:
+        assert self._assembly is not None
+        await self._assembly.lifecycle.close()
+        self._assembly.release()
+        await self._nursery.__aexit__(None, None, None)
+
+
+class _Assembly:
+    """All parts of one client, put together."""
+
+    def __init__(self, url: str | None, options: InitOptions, transport: str, open_stream: OpenStream | None) -> None:
+        if transport not in _TRANSPORTS:
+            raise ConfigurationError(f"there is no transport {transport!r}; there is {' and '.join(_TRANSPORTS)}")
+        target = _target(url, options, open_stream)
+        self._slot, name = NAMES.take(options)
+        timer_bell = Bell()
+        session = Session(
+            worker_facts(name, options),
+            Outbox(options.max_outbox_frames, options.max_outbox_bytes),
+            min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
+            wake_timer=timer_bell.ring,
+        )
+        room = trio.lowlevel.ParkingLot()
+        dispatcher = Dispatcher(
+            session=session,
+            room=room,
+            threads=trio.CapacityLimiter(options.max_threads),
+            max_running=options.max_running_handlers,
+            max_pending=options.max_pending_invocations,
+            send_stack_traces=options.send_stack_traces,
+        )
+        supervisor = _supervisor(session, target, options, dispatcher, room)
+        session.wake_writer = supervisor.bell.ring
+        self.lifecycle = Lifecycle(
+            session=session,
+            supervisor=supervisor,
+            dispatcher=dispatcher,
+            timer_bell=timer_bell,
+            close_timeout=options.close_timeout,
+        )
+        supervisor.on_change = self.lifecycle.changed.unpark_all
+        caller = Caller(session=session, room=room, default_timeout_ms=options.invocation_timeout_ms)
+        self.iii = III(
+            session=session, supervisor=supervisor, dispatcher=dispatcher, lifecycle=self.lifecycle, caller=caller
+        )
+
+    def release(self) -> None:
+        """Give the worker's name back."""
+        NAMES.release(self._slot)
+
+    async def run_in_nursery(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Be the client in somebody else's nursery: end when it is closed, fail when it fails, close when cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.lifecycle.serve)
+            try:
+                await self.lifecycle.wait_ready()
+                task_status.started()
+                await self.lifecycle.finished.wait()
+            finally:
+                await self.lifecycle.close()
+                self.release()
+        if self.lifecycle.failure is not None:
+            raise self.lifecycle.failure
+
+
+def _target(url: str | None, options: InitOptions, open_stream: OpenStream | None) -> Target:
+    address = resolve_address(url, options)
+    return Target(
+        url=parse_url(address.url),
+        headers=address.headers,
+        ssl_context=options.ssl_context,
+        open_stream=open_stream,
+        max_message_size=options.max_message_size,
+        timeout=options.connect_timeout,
+    )
+
+
+def _supervisor(
+    session: Session, target: Target, options: InitOptions, dispatcher: Dispatcher, room: trio.lowlevel.ParkingLot
+) -> Supervisor:
+    return Supervisor(
+        session=session,
+        target=target,
+        liveness=Liveness(
+            greeting_timeout=options.connect_timeout,
+            heartbeat_interval=options.heartbeat_interval,
+            heartbeat_timeout=options.heartbeat_timeout,
+        ),
+        backoff=options.reconnection_config,
+        open_timeout=options.open_timeout,
+        close_timeout=options.close_timeout,
+        on_invocation=dispatcher.dispatch,
+        room=room,
+    )

@@ -1,0 +1,94 @@
+"""One attempt to reach the engine: TCP, TLS, the WebSocket handshake. And what a failed one means."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from iii_trio._link.transport import ConnectFailed, OpenStream, Transport
+from iii_trio._link.trio_websocket import serve_trio_websocket
+from iii_trio._wire.urls import EngineUrl
+from iii_trio.errors import AuthenticationError, HandshakeRefused, IIIError
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """Where and how to connect."""
+
+    url: EngineUrl
+    headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    ssl_context: ssl.SSLContext | None
+    open_stream: OpenStream | None
+    max_message_size: int
+    timeout: float
+    """Seconds for the stream and the handshake together."""
+
+
+async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[], None]) -> Transport:
+    """Open a stream and a WebSocket on it, whose task runs in `nursery`.
+
+    Raises:
+        ConnectFailed: It may work another time.
+        AuthenticationError, HandshakeRefused: A server answered, and it was a no (`is_fatal`).
+    """
+    with trio.move_on_after(target.timeout):
+        stream = await (_open_stream(target) if target.open_stream is None else _open_custom(target.open_stream))
+        transport: Transport = await nursery.start(
+            serve_trio_websocket, stream, target.url, target.headers, target.max_message_size, on_pending
+        )
+        return transport
+    raise ConnectFailed(f"no connection within {target.timeout:g} s")
+
+
+async def _open_stream(target: Target) -> trio.abc.Stream:
+    url = target.url
+    try:
+        stream = await trio.open_tcp_stream(url.host, url.port)
+    except OSError as error:
+        raise ConnectFailed(_words(error), refused=_is_refusal(error)) from error
+    if not url.tls:
+        return stream
+    context = target.ssl_context or ssl.create_default_context()
+    secured = trio.SSLStream(stream, context, server_hostname=url.host, https_compatible=True)
+    try:
+        await secured.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, (trio.BrokenResourceError, ssl.SSLError)):
+            raise ConnectFailed(f"the TLS handshake failed: {error.__cause__ or error}") from error
+        raise
+    return secured
+
+
+async def _open_custom(open_stream: OpenStream) -> trio.abc.Stream:
+    try:
+        return await open_stream()
+    except Exception as error:  # a tunnel of the user's may fail in any way, and is tried again like any other
+        raise ConnectFailed(f"open_stream failed: {error!r}") from error
+
+
+def _words(error: OSError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, BaseExceptionGroup):
+        return "; ".join(sorted({str(each) for each in cause.exceptions}))
+    return str(cause or error)
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_refusal(each) for each in error.exceptions)
+    return isinstance(error, ConnectionRefusedError) or (error is not None and _is_refusal(error.__cause__))
+
+
+def is_fatal(error: IIIError, *, first: bool) -> bool:
+    """Whether trying again is of no use.
+
+    Refused logins are. Another 4xx is at the first connection, where it means a wrong URL; later it may be a proxy in
+    front of an engine that restarts. All else may pass.
+    """
+    if isinstance(error, HandshakeRefused):
+        return first and 400 <= error.status < 500
+    return isinstance(error, AuthenticationError)

@@ -1,0 +1,124 @@
+"""The three tasks of one connection: reader, writer, heartbeat. They live and die together, and nothing outlives them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import trio
+
+from iii_trio._link.bell import Bell
+from iii_trio._link.transport import LinkLost, Transport
+from iii_trio._session.session import Event, Session
+from iii_trio._session.states import Connection as State
+
+_BATCH: Final = 256 * 1024
+"""Bytes that are handed to the socket in one go: what is handed over counts as sent, so it is not more than it takes to
+make system calls cheap."""
+
+
+@attrs.frozen(kw_only=True)
+class Liveness:
+    """Seconds after which silence means something."""
+
+    greeting_timeout: float
+    """The engine's first word, and the answers to the replay, come within this of silence, or the attempt has failed."""
+
+    heartbeat_interval: float
+    heartbeat_timeout: float
+
+
+@attrs.define(eq=False)
+class Connection:
+    """One open WebSocket and the session that it carries."""
+
+    transport: Transport
+    session: Session
+    liveness: Liveness
+    on_event: Callable[[Event], None]
+    """Called by the reader for what the session does not settle itself; it must not block."""
+
+    bell: Bell
+    """Rung when there is something to send."""
+
+    room: trio.lowlevel.ParkingLot
+    """Where those wait who found the outbox full."""
+
+    _idle: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+    _writing: bool = attrs.field(default=False, init=False)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _loss: str = attrs.field(default="the connection was closed", init=False)
+
+    async def run(self) -> str:
+        """Move frames until the connection is lost or `stop` is called; returns how it ended, for people."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                for loop in (self._read, self._write, self._watch):
+                    nursery.start_soon(self._until_lost, loop)
+        return self._loss
+
+    def stop(self) -> None:
+        """End the three tasks, so that the transport can be closed."""
+        self._scope.cancel(reason="the connection is being closed")
+
+    async def flush(self) -> None:
+        """Wait until everything that may be sent was handed to the socket."""
+        while self._writing or self.transport.has_pending or self._has_output():
+            await self._idle.park()
+
+    def _has_output(self) -> bool:
+        outbox = self.session.outbox
+        return bool(outbox.first.frames or outbox.results.frames or (outbox.calls.frames and self.session.is_ready))
+
+    async def _until_lost(self, loop: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await loop()
+        except LinkLost as error:
+            self._loss = str(error)
+            self._scope.cancel(reason=f"the link is lost: {error}")
+            self._idle.unpark_all()
+
+    async def _read(self) -> None:
+        while True:
+            for message in await self.transport.receive():
+                event = self.session.receive(message)
+                if event is not None:
+                    self.on_event(event)
+
+    async def _write(self) -> None:
+        while True:
+            batch = self.session.take(_BATCH)
+            if not batch and not self.transport.has_pending:
+                self._idle.unpark_all()
+                await self.bell.wait()
+                continue
+            self.room.unpark_all()
+            self._writing = True
+            try:
+                await self.transport.send(batch)
+            finally:
+                self._writing = False
+
+    async def _watch(self) -> None:
+        """Ping after some silence, and give the connection up after more.
+
+        Any byte counts as life and only silence is pinged: the engine answers pings from the queue that calls use, so a
+        late pong means a busy link and silence a dead one (docs/engine.md, "Liveness").
+        """
+        pinged = 0.0
+        while True:
+            now, heard = trio.current_time(), self.transport.last_received
+            limit = self._silence_limit()
+            if now - heard >= limit:
+                raise LinkLost(f"the engine was silent for {limit:g} s")
+            if now - max(heard, pinged) >= self.liveness.heartbeat_interval:
+                self.session.ping()
+                pinged = now
+            await trio.sleep_until(min(heard + limit, max(heard, pinged) + self.liveness.heartbeat_interval))
+
+    def _silence_limit(self) -> float:
+        connection = self.session.connection
+        if connection is not None and connection.state is not State.READY:
+            return self.liveness.greeting_timeout
+        return self.liveness.heartbeat_timeout

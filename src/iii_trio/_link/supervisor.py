@@ -1,0 +1,154 @@
+"""Above the connections: it makes one, watches it, and makes the next when it is lost, until the client is closed."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from iii_trio._link.bell import Bell
+from iii_trio._link.connect import Target, connect, is_fatal
+from iii_trio._link.connection import Connection, Liveness
+from iii_trio._link.transport import ConnectFailed, Transport
+from iii_trio._options import ReconnectionConfig
+from iii_trio._session.backoff import delay
+from iii_trio._session.session import Event, Fatal, Ready, Session
+from iii_trio._wire.messages import InvokeFunction
+from iii_trio.errors import AuthenticationError, EngineUnavailable, HandshakeRefused, IIIError
+
+logger = logging.getLogger("iii_trio")
+
+
+@attrs.define(eq=False, kw_only=True)
+class Supervisor:
+    """Keeps a session connected."""
+
+    session: Session
+    target: Target
+    liveness: Liveness
+    backoff: ReconnectionConfig
+    open_timeout: float
+    close_timeout: float
+    on_invocation: Callable[[InvokeFunction], None]
+    on_change: Callable[[], object] = attrs.field(default=lambda: None)
+    """Called when the session's state may have changed."""
+
+    bell: Bell = attrs.field(factory=Bell)
+    room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    connects: int = 0
+    """Connections that were opened."""
+
+    connect_failures: int = 0
+    """Attempts that did not lead to a ready connection."""
+
+    last_loss: str | None = None
+    """How the last attempt or connection ended."""
+
+    _connection: Connection | None = attrs.field(default=None, init=False)
+    _waiting: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _fatal: IIIError | None = attrs.field(default=None, init=False)
+    _failures: int = attrs.field(default=0, init=False)
+    _was_ready: bool = attrs.field(default=False, init=False)
+
+    @property
+    def transport(self) -> Transport | None:
+        """The open WebSocket, if there is one."""
+        return None if self._connection is None else self._connection.transport
+
+    async def run(self) -> IIIError | None:
+        """Stay connected until the session is closed; returns the error that ended it otherwise."""
+        give_up_at = trio.current_time() + self.open_timeout
+        while True:
+            refused = await self._attempt()
+            if self._fatal is not None or self.session.is_final:
+                return self._fatal
+            wait = delay(self._failures, self.backoff, random.random(), refused=refused)  # noqa: S311 - it spreads clients, and keeps no secret
+            self._failures += 1
+            if self._is_hopeless(trio.current_time() + wait, give_up_at):
+                return EngineUnavailable("OFFLINE", f"no engine at {self.target.url}: {self.last_loss}")
+            await self._pause(wait)
+            if self.session.is_final:
+                return None
+
+    async def flush(self) -> None:
+        """Wait until what may be sent was handed to the socket; returns at once without a connection."""
+        if self._connection is not None:
+            await self._connection.flush()
+
+    def stop(self, close_timeout: float) -> None:
+        """End the connection, or the attempt to make one. `run` says goodbye to the engine, for as long, and returns."""
+        self.close_timeout = close_timeout
+        if self._waiting is not None:
+            self._waiting.cancel(reason="the client is being closed")
+        if self._connection is not None:
+            self.session.closing()
+            self._connection.stop()
+
+    def _is_hopeless(self, next_attempt: float, give_up_at: float) -> bool:
+        if not self._was_ready and next_attempt > give_up_at:
+            return True
+        return 0 <= self.backoff.max_retries < self._failures
+
+    async def _attempt(self) -> bool:
+        """One connection from its beginning to its end; returns whether the port refused it."""
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            transport = None
+            try:
+                with trio.CancelScope() as self._waiting:
+                    transport = await connect(self.target, nursery, self.bell.ring)
+                self._waiting = None
+                if transport is not None and not self.session.is_final:
+                    await self._carry(transport)
+            except (ConnectFailed, AuthenticationError, HandshakeRefused) as error:
+                failure = error
+            nursery.cancel_scope.cancel(reason="the connection is over")
+        if failure is not None:
+            self._note_failure(failure)
+        return isinstance(failure, ConnectFailed) and failure.refused
+
+    async def _carry(self, transport: Transport) -> None:
+        """Run the session over an open transport until one of them ends, then close it."""
+        self.connects += 1
+        self.session.connected()
+        self._connection = Connection(
+            transport, self.session, self.liveness, self._handle, bell=self.bell, room=self.room
+        )
+        reason = "the connection was closed"
+        try:
+            reason = await self._connection.run()
+        finally:
+            self._connection = None
+            with trio.move_on_after(self.close_timeout, shield=True):
+                await transport.aclose()
+            self.last_loss = reason
+            self.session.disconnected(reason)
+            self.room.unpark_all()
+            self.on_change()
+            logger.info("the connection to %s ended: %s", self.target.url, reason)
+
+    def _note_failure(self, error: Exception) -> None:
+        self.connect_failures += 1
+        self.last_loss = str(error)
+        logger.info("no connection to %s: %s", self.target.url, error)
+        if isinstance(error, IIIError) and is_fatal(error, first=not self._was_ready):
+            self._fatal = error
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, InvokeFunction):
+            self.on_invocation(event)
+        elif isinstance(event, Ready):
+            self._failures = 0
+            self._was_ready = True
+            self.on_change()
+        elif isinstance(event, Fatal):
+            self._fatal = event.error
+            self.stop(self.close_timeout)
+
+    async def _pause(self, seconds: float) -> None:
+        with trio.CancelScope() as self._waiting:
+            await trio.sleep(seconds)
+        self._waiting = None

@@ -1,0 +1,75 @@
+"""The seam between the client and a WebSocket implementation.
+
+One connection, whole messages, batches of them. The writer task is the only one that sends, the reader task the only one
+that receives. What goes wrong in the implementation, or in trio below it, becomes `LinkLost` or, before the connection is
+open, `ConnectFailed`, `AuthenticationError` or `HandshakeRefused`; nothing else comes out.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, TypeAlias
+
+import trio
+
+OpenStream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
+"""Opens a byte stream to the engine, with TLS on it if there is to be any."""
+
+
+class LinkLost(Exception):
+    """The connection is gone; the text says how. It never leaves the package."""
+
+
+class ConnectFailed(Exception):
+    """An attempt to connect failed in a way that may pass. It never leaves the package."""
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
+        """Whether the host is up and nobody listens on the port."""
+
+
+class Transport(trio.abc.AsyncResource):
+    """An open WebSocket."""
+
+    NAME: ClassVar[str]
+    """What `transport=` calls it."""
+
+    MAX_OUTGOING: ClassVar[int]
+    """Bytes of the largest message that it can send."""
+
+    @property
+    @abstractmethod
+    def last_received(self) -> float:
+        """When the last byte came, on trio's clock: any byte is a sign of life."""
+
+    @property
+    @abstractmethod
+    def has_pending(self) -> bool:
+        """Whether the implementation itself has something to send, such as a pong, which the next `send` takes along."""
+
+    @abstractmethod
+    async def send(self, messages: Sequence[bytes]) -> None:
+        """Send text messages, all in one go.
+
+        Only the writer task calls it. Cancelling it gives the connection up, since half a frame may be on the wire then.
+
+        Raises:
+            LinkLost: The connection is gone. Any of the messages may have arrived.
+        """
+
+    @abstractmethod
+    async def receive(self) -> Sequence[str | bytes]:
+        """The next messages of the peer, at least one. Cancelling it loses nothing.
+
+        Raises:
+            LinkLost: The connection is gone, with or without a Close of the peer.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Send Close, wait until the peer has ended the connection, and let the stream go.
+
+        Only when nobody sends any more. The caller bounds it; cancelled, it closes the stream at once.
+        """

@@ -1,0 +1,24 @@
+"""How long to wait before the next attempt: a pure function of the attempt, the reason and a random number."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from iii_trio._options import ReconnectionConfig
+
+REFUSED_MAX_DELAY: Final = 2.0
+"""Longest wait in seconds, jitter included, while the engine's port refuses connections: it costs next to nothing to ask
+a host that is up, and an engine that is back should be found at once (docs/engine.md, "Restarts")."""
+
+
+def delay(attempt: int, config: ReconnectionConfig, random: float, *, refused: bool = False) -> float:
+    """Seconds to wait before attempt number `attempt` after the first failure (0, 1, 2 …).
+
+    `random` is from 0 to 1 and spreads the wait by the configured jitter; `refused` says that the last attempt found a
+    host on which nobody listens.
+    """
+    # The exponent is bounded so that a worker that has been offline for weeks does not overflow.
+    grown = config.initial_delay_ms * config.backoff_multiplier ** min(attempt, 64)
+    wait = min(grown, config.max_delay_ms) / 1000
+    wait *= 1 + config.jitter_factor * (2 * random - 1)
+    return min(wait, REFUSED_MAX_DELAY) if refused else wait

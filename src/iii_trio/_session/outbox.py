@@ -1,0 +1,81 @@
+"""What waits to be sent: three lanes, taken in batches, each with its own rules.
+
+*First* holds what belongs to the present connection and goes before everything: its replay, pings. *Results* are answers
+to invocations that came over the present connection. *Calls* holds calls, and what must keep its order with them; it
+waits for a connection to be ready, outlives it, and is bounded by count and bytes. Nothing is dropped here: who finds the
+lane full waits, or is told.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Lane:
+    """Encoded frames in order, with the sums that the bounds are about."""
+
+    frames: OrderedDict[object, bytes] = attrs.field(factory=OrderedDict)
+    size: int = 0
+
+    def put(self, key: object, frame: bytes) -> None:
+        """Add a frame at the end, under a key by which it can be taken out again."""
+        self.frames[key] = frame
+        self.size += len(frame)
+
+    def discard(self, key: object) -> bool:
+        """Take one frame out; False when it is not (or no longer) there."""
+        frame = self.frames.pop(key, None)
+        if frame is None:
+            return False
+        self.size -= len(frame)
+        return True
+
+    def clear(self) -> int:
+        """Forget everything; returns how many frames that were."""
+        count = len(self.frames)
+        self.frames.clear()
+        self.size = 0
+        return count
+
+    def take(self, max_bytes: int) -> Iterable[tuple[object, bytes]]:
+        """Hand frames out in order until `max_bytes` are reached; at least one if there is any."""
+        if self.size <= max_bytes:
+            taken = list(self.frames.items())
+            self.clear()
+            return taken
+        taken = []
+        while self.frames and max_bytes > 0:
+            key, frame = self.frames.popitem(last=False)
+            self.size -= len(frame)
+            max_bytes -= len(frame)
+            taken.append((key, frame))
+        return taken
+
+
+@attrs.define(eq=False)
+class Outbox:
+    """The three lanes and the bounds of the two that other people fill."""
+
+    max_frames: int
+    max_bytes: int
+    first: Lane = attrs.field(factory=Lane)
+    results: Lane = attrs.field(factory=Lane)
+    calls: Lane = attrs.field(factory=Lane)
+
+    def has_room(self, lane: Lane, size: int) -> bool:
+        """Whether a frame of `size` bytes fits; an empty lane takes any, so that no frame waits for ever."""
+        return not lane.frames or (len(lane.frames) < self.max_frames and lane.size + size <= self.max_bytes)
+
+    @property
+    def frames(self) -> int:
+        """How many frames wait in all lanes."""
+        return len(self.first.frames) + len(self.results.frames) + len(self.calls.frames)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes wait in all lanes."""
+        return self.first.size + self.results.size + self.calls.size

@@ -1,0 +1,108 @@
+"""What must exist at the engine: the desired state that every connection replays.
+
+A registration is *pending* until the engine has handled it, which only a barrier can tell, since success is never
+acknowledged (docs/engine.md, "Registration"). It is *refused* when the engine says so, and *withdrawn* when its owner
+took it back. A lost connection makes what was accepted pending again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from iii_trio._wire.messages import RegisterFunction
+from iii_trio.errors import ConfigurationError, IIIError
+
+
+class Verdict(enum.Enum):
+    """What the engine made of a registration."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@attrs.define(eq=False)
+class Registration:
+    """One function that is to exist at the engine."""
+
+    frame: RegisterFunction
+    handler: Any
+    """What serves it; of no meaning here."""
+
+    verdict: Verdict = Verdict.PENDING
+    error: IIIError | None = None
+    """Why it was refused."""
+
+    waiters: list[Callable[[], None]] = attrs.field(factory=list)
+    """Called, and forgotten, at the next verdict."""
+
+    @property
+    def id(self) -> str:
+        """Id of the function."""
+        return self.frame.id
+
+    def decide(self, verdict: Verdict, error: IIIError | None = None) -> None:
+        """Set the verdict and tell whoever waits for it."""
+        self.verdict, self.error = verdict, error
+        waiters, self.waiters = self.waiters, []
+        for wake in waiters:
+            wake()
+
+
+@attrs.define(eq=False)
+class Registry:
+    """All registrations of one client, in the order in which they were made."""
+
+    _functions: dict[str, Registration] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def __iter__(self) -> Iterator[Registration]:
+        return iter(tuple(self._functions.values()))
+
+    def add(self, frame: RegisterFunction, handler: Any) -> Registration:
+        """List a function.
+
+        Raises:
+            ConfigurationError: The id is taken in this client.
+        """
+        if frame.id in self._functions:
+            raise ConfigurationError(f"the function {frame.id!r} is registered already; unregister it first")
+        registration = self._functions[frame.id] = Registration(frame, handler)
+        return registration
+
+    def find(self, function_id: str) -> Registration | None:
+        """The function with this id, whatever the engine made of it."""
+        return self._functions.get(function_id)
+
+    def remove(self, registration: Registration) -> bool:
+        """Take a function off the list; False when it was not there any more."""
+        if self._functions.get(registration.id) is not registration:
+            return False
+        del self._functions[registration.id]
+        registration.decide(Verdict.WITHDRAWN)
+        return True
+
+    def refuse(self, function_id: str, error: IIIError) -> Registration | None:
+        """Note the engine's refusal; None when nothing here bears that id.
+
+        On listeners with a prefix the engine names the prefixed id (docs/engine.md, "Registration"), so an id that is
+        not ours is looked up by its end.
+        """
+        registration = self._functions.get(function_id)
+        if registration is None:
+            registration = next((each for each in self if function_id.endswith(each.id)), None)
+        if registration is not None:
+            registration.decide(Verdict.REFUSED, error)
+        return registration
+
+    def reset(self) -> None:
+        """The connection is gone, and with it everything that the engine had accepted or refused on it."""
+        for registration in self._functions.values():
+            registration.verdict, registration.error = Verdict.PENDING, None

@@ -1,0 +1,458 @@
+"""One client's side of the protocol: what to send next, and what each frame of the engine means.
+
+The link hands in what the socket gave (`receive`), takes what is to be sent (`take`), and says when a connection begins
+and ends. The client registers, calls and answers. Both are woken through callbacks, because a call that ends is somebody's
+task that sleeps. Nothing here blocks, raises because of a peer, or knows what time it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from iii_trio._session import states
+from iii_trio._session.calls import Call, Calls
+from iii_trio._session.ids import InvocationIds
+from iii_trio._session.outbox import Outbox
+from iii_trio._session.registry import Registration, Registry, Verdict
+from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
+from iii_trio._wire import messages as wire
+from iii_trio._wire.codec import UndecodableFrame, decode, encode
+from iii_trio.errors import (
+    AuthenticationError,
+    ClientClosed,
+    ConnectionLost,
+    Fate,
+    IIIError,
+    InvocationError,
+    InvocationTimeout,
+    RegistrationRejectedError,
+)
+
+logger = logging.getLogger("iii_trio")
+
+REGISTER_WORKER: Final = "engine::workers::register"
+
+_LIVE: Final = (Connection.GREETED, Connection.REPLAYING, Connection.READY)
+
+
+@attrs.frozen
+class Ready:
+    """The engine knows this worker and everything that it replayed."""
+
+
+@attrs.frozen
+class Fatal:
+    """The engine refused this worker for good."""
+
+    error: IIIError
+
+
+Event: TypeAlias = wire.InvokeFunction | Ready | Fatal
+"""What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
+
+
+@attrs.define
+class Counters:
+    """What happened that nobody is told about otherwise."""
+
+    undecodable_frames: int = 0
+    """Messages of the engine that are no frames."""
+
+    unexpected_frames: int = 0
+    """Frames that the state does not allow, or that only an engine may receive."""
+
+    ignored_frames: int = 0
+    """Frames of newer engines that this version does not use."""
+
+    unknown_results: int = 0
+    """Answers to calls that are not (or no longer) in flight: late ones above all."""
+
+    dropped_results: int = 0
+    """Answers of handlers whose connection was gone: the engine had told the caller already."""
+
+    refused_registrations: int = 0
+    """Functions that the engine refused."""
+
+    timed_out_calls: int = 0
+    """Calls that ended at their deadline."""
+
+    lost_calls: int = 0
+    """Calls that were sent, and whose connection was lost before the answer."""
+
+
+@attrs.define(eq=False)
+class _Control:
+    """Key of a frame that keeps its order with calls and dies with its connection: the next replay does it anew."""
+
+
+@attrs.define(eq=False)
+class _Barrier(_Control):
+    """Key of a ping: when its pong comes, everything sent before it was handled."""
+
+    registrations: list[Registration] = attrs.field(factory=list)
+    confirms_replay: bool = False
+
+
+@attrs.define(eq=False)
+class Session:
+    """The protocol state of one client, over all its connections."""
+
+    worker: dict[str, Any]
+    """What the register call tells about this worker; the namespace included."""
+
+    outbox: Outbox
+    max_message_size: int
+    wake_writer: Callable[[], None] = attrs.field(default=lambda: None)
+    """Called whenever there is something to send."""
+
+    wake_timer: Callable[[], None] = attrs.field(default=lambda: None)
+    """Called whenever a call has an earlier deadline than all others."""
+
+    counters: Counters = attrs.field(factory=Counters)
+    registry: Registry = attrs.field(factory=Registry)
+    calls: Calls = attrs.field(factory=Calls)
+    epoch: int = 0
+    """Number of the present connection; the answers to its invocations belong to it alone."""
+
+    worker_id: str | None = None
+    """What the engine calls this worker on the present connection, or called it on the last."""
+
+    reattach_token: str | None = attrs.field(default=None, repr=False)
+    client: Machine[Client, ClientEvent] = attrs.field(
+        factory=lambda: Machine(Client.STARTING, states.CLIENT_TRANSITIONS), init=False
+    )
+    connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
+    _ids: InvocationIds = attrs.field(factory=InvocationIds, init=False)
+    _barriers: deque[_Barrier] = attrs.field(factory=deque, init=False)
+    _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
+    _register_id: str | None = attrs.field(default=None, init=False)
+    _replayed: list[Registration] | None = attrs.field(default=None, init=False)
+
+    # ---- the life of a connection -----------------------------------------------------------------------------------
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which this worker's functions live."""
+        return str(self.worker["namespace"])
+
+    def connected(self) -> None:
+        """A new connection is open; nothing is sent on it before the engine's greeting."""
+        self.epoch += 1
+        self.connection = Machine(Connection.OPENING, states.CONNECTION_TRANSITIONS)
+
+    def closing(self) -> None:
+        """We are about to close the connection; nothing is sent on it any more."""
+        if self.connection is not None and self.connection.allows(ConnectionEvent.CLOSE):
+            self.connection.fire(ConnectionEvent.CLOSE)
+
+    def disconnected(self, reason: str) -> None:
+        """The connection is gone. Calls that were sent on it end now; those that still wait stay for the next one."""
+        if self.connection is None:
+            return
+        self.connection = None
+        self.outbox.first.clear()
+        self.counters.dropped_results += self.outbox.results.clear()
+        for key in [key for key in self.outbox.calls.frames if isinstance(key, _Control)]:
+            self.outbox.calls.discard(key)
+        self._barriers.clear()
+        self._unconfirmed.clear()
+        self.registry.reset()
+        if self.client.allows(ClientEvent.LOSS):
+            self.client.fire(ClientEvent.LOSS)
+        for call in self.calls:
+            if call.sent:
+                self.counters.lost_calls += 1
+                self._end(call, ConnectionLost, "CONNECTION_LOST", reason)
+
+    def close(self) -> None:
+        """The client is closed: calls end, and nothing new is taken. What needs no answer can still be sent."""
+        if self.client.allows(ClientEvent.CLOSE):
+            self.client.fire(ClientEvent.CLOSE)
+            self._end_all("this client was closed")
+
+    def fail(self, error: IIIError) -> None:
+        """The client cannot go on."""
+        if self.client.allows(ClientEvent.FAILURE):
+            self.client.fire(ClientEvent.FAILURE)
+            self._end_all(f"this client failed: {error}")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the client is closed or failed."""
+        return self.client.state in (Client.CLOSED, Client.FAILED)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls flow."""
+        return self.connection is not None and self.connection.state is Connection.READY
+
+    # ---- what goes out ----------------------------------------------------------------------------------------------
+
+    def take(self, max_bytes: int) -> list[bytes]:
+        """The next frames to send, in order, of about `max_bytes` together; empty when there is nothing to send.
+
+        From here on a call may have run.
+        """
+        if self.connection is None or self.connection.state not in _LIVE:
+            return []
+        frames = [*self.outbox.first.take(max_bytes), *self.outbox.results.take(max_bytes)]
+        if self.connection.state is Connection.READY:
+            frames += self.outbox.calls.take(max_bytes)
+        for key, _ in frames:
+            if type(key) is Call:
+                key.sent = True
+            elif type(key) is _Barrier:
+                self._barriers.append(key)
+        return [frame for _, frame in frames]
+
+    def ping(self) -> None:
+        """Ask the engine for a sign of life."""
+        if self.connection is not None and self.connection.state in _LIVE:
+            self._put_first(_Barrier(), wire.Ping())
+
+    def encode(self, frame: wire.Frame) -> bytes:
+        """The frame as it will be sent; raises `PayloadError` when it cannot be."""
+        return encode(frame, max_size=self.max_message_size)
+
+    def new_invocation_id(self) -> str:
+        """An id for a call that wants an answer."""
+        return self._ids.fresh()
+
+    def call(self, call: Call, frame: bytes) -> None:
+        """Queue a call that waits for its answer."""
+        earliest = self.calls.next_deadline()
+        self.calls.add(call)
+        self.outbox.calls.put(call, frame)
+        self.wake_writer()
+        if call.deadline < earliest:
+            self.wake_timer()
+
+    def send(self, frame: bytes) -> None:
+        """Queue a call that wants no answer."""
+        self.outbox.calls.put(object(), frame)
+        self.wake_writer()
+
+    def forget(self, call: Call) -> None:
+        """The caller does not wait any more: the call is taken back, or its late answer will be dropped."""
+        self.calls.remove(call.id)
+        self.outbox.calls.discard(call)
+
+    def expire(self, now: float) -> None:
+        """End every call whose deadline has come."""
+        for call in self.calls.take_overdue(now):
+            self.counters.timed_out_calls += 1
+            self._end(call, InvocationTimeout, "TIMEOUT", "no answer came in time")
+
+    def answer(self, epoch: int, frame: bytes) -> None:
+        """Queue the answer to an invocation of connection `epoch`; dropped and counted when that one is gone."""
+        if epoch != self.epoch or self.connection is None or self.connection.state not in _LIVE:
+            self.counters.dropped_results += 1
+            return
+        self.outbox.results.put(object(), frame)
+        self.wake_writer()
+
+    # ---- registrations ----------------------------------------------------------------------------------------------
+
+    def register(self, frame: wire.RegisterFunction, handler: Any) -> Registration:
+        """List a function, and offer it to the engine now or with the next replay."""
+        encoded = self.encode(frame)
+        registration = self.registry.add(frame, handler)
+        if self._replay_is_over():
+            self._put_ordered(_Control(), encoded)
+            self._unconfirmed[registration] = None
+        return registration
+
+    def unregister(self, registration: Registration) -> None:
+        """Take a function back; calls that the engine sent before it knew are still served."""
+        if self.registry.remove(registration) and self._replay_is_over():
+            self._unconfirmed.pop(registration, None)
+            self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
+
+    def confirm(self, registration: Registration) -> None:
+        """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
+        if registration in self._unconfirmed:
+            barrier = _Barrier(list(self._unconfirmed))
+            self._unconfirmed.clear()
+            self._put_ordered(barrier, self.encode(wire.Ping()))
+
+    def _replay_is_over(self) -> bool:
+        return self.connection is not None and self.connection.state in (Connection.REPLAYING, Connection.READY)
+
+    def _put_ordered(self, key: _Control, frame: bytes) -> None:
+        self.outbox.calls.put(key, frame)
+        self.wake_writer()
+
+    def _put_first(self, key: object, frame: wire.Frame) -> None:
+        self.outbox.first.put(key, self.encode(frame))
+        self.wake_writer()
+
+    # ---- what comes in ----------------------------------------------------------------------------------------------
+
+    def receive(self, message: str | bytes) -> Event | None:
+        """Take one message of the engine; whatever it is, it raises nothing."""
+        try:
+            frame = decode(message)
+        except UndecodableFrame as error:
+            self.counters.undecodable_frames += 1
+            logger.warning("a message of the engine is no frame: %s", error)
+            return None
+        if type(frame) is wire.InvocationResult:
+            return self._receive_result(frame)
+        if type(frame) is wire.InvokeFunction:
+            return self._receive_invocation(frame)
+        return self._receive_rare(frame)
+
+    def _receive_rare(self, frame: object) -> Event | None:
+        match frame:
+            case wire.WorkerRegistered():
+                self._greet(frame)
+            case wire.Pong():
+                return self._pass_barrier()
+            case wire.RegistrationRejected():
+                return self._receive_rejection(frame)
+            case wire.LoginRefused(error):
+                return Fatal(AuthenticationError(f"the engine refused the login: {error.message}", code=error.code))
+            case wire.Ping():
+                self._put_first(object(), wire.Pong())
+            case wire.Ignored():
+                self.counters.ignored_frames += 1
+            case _:
+                self._unexpected(frame)
+        return None
+
+    def _unexpected(self, frame: object) -> None:
+        self.counters.unexpected_frames += 1
+        logger.warning("unexpected frame of the engine: %s", type(frame).__name__)
+
+    def _greet(self, frame: wire.WorkerRegistered) -> None:
+        if self.connection is None or not self.connection.allows(ConnectionEvent.GREETING):
+            self._unexpected(frame)
+            return
+        self.connection.fire(ConnectionEvent.GREETING)
+        previous = (self.worker_id, self.reattach_token)
+        self.worker_id, self.reattach_token = frame.worker_id, frame.reattach_token
+        self._replay(*previous)
+
+    def _replay(self, previous_id: str | None, previous_token: str | None) -> None:
+        """Queue the beginning of a connection, in the only order in which nothing can get in its own way.
+
+        The old connection must be gone before its name and functions are claimed again, and the answer to the ping comes
+        after every refusal (docs/engine.md, "Registration").
+        """
+        assert self.connection is not None
+        if previous_id is not None and previous_token is not None:
+            self._put_first(object(), wire.Reattach(previous_id, previous_token))
+        self._register_id = self._ids.fresh()
+        self._put_first(object(), wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=self._register_id))
+        for registration in self.registry:
+            self._put_first(object(), registration.frame)
+        self._put_first(_Barrier(list(self.registry), confirms_replay=True), wire.Ping())
+        self._replayed = None
+        self.connection.fire(ConnectionEvent.REPLAY)
+
+    def _pass_barrier(self) -> Ready | None:
+        if not self._barriers:
+            self.counters.unexpected_frames += 1
+            return None
+        barrier = self._barriers.popleft()
+        if barrier.confirms_replay:
+            # Until the register call is answered too, the engine has only parked what was replayed.
+            self._replayed = barrier.registrations
+            return self._confirm_replay()
+        self._accept(barrier.registrations)
+        return None
+
+    def _receive_result(self, frame: wire.InvocationResult) -> Event | None:
+        call = self.calls.remove(frame.invocation_id)
+        if call is None:
+            if frame.invocation_id == self._register_id:
+                return self._receive_registration(frame)
+            self.counters.unknown_results += 1
+        elif frame.error is None:
+            call.settle(None if frame.result is wire.ABSENT else frame.result)
+        else:
+            call.settle(None, _error_of(frame.error, call))
+        return None
+
+    def _receive_registration(self, frame: wire.InvocationResult) -> Event | None:
+        """The engine's answer to the register call: it has a namespace and a name for us, or has not."""
+        error = frame.error
+        if error is not None and error.code == "invocation_stopped":
+            return None  # The end of this connection follows.
+        self._register_id = None
+        if error is not None:
+            message = f"the engine refused this worker: {error.message}"
+            return Fatal(RegistrationRejectedError(message, code=error.code, namespace=self.namespace))
+        if not isinstance(frame.result, dict) or frame.result.get("success") is not True:
+            message = f"the engine did not register this worker: it answered {frame.result!r}"
+            return Fatal(RegistrationRejectedError(message, code="registration_failed", namespace=self.namespace))
+        return self._confirm_replay()
+
+    def _confirm_replay(self) -> Ready | None:
+        """Ready means both: the register call succeeded, and the barrier behind the replay was passed."""
+        if self._register_id is not None or self._replayed is None or self.connection is None:
+            return None
+        if not self.connection.allows(ConnectionEvent.CONFIRMATION):
+            return None
+        self.connection.fire(ConnectionEvent.CONFIRMATION)
+        self._accept(self._replayed)
+        if self.client.allows(ClientEvent.READY):
+            self.client.fire(ClientEvent.READY)
+        self.wake_writer()
+        return Ready()
+
+    def _accept(self, registrations: list[Registration]) -> None:
+        for registration in registrations:
+            if registration.verdict is Verdict.PENDING:
+                registration.decide(Verdict.ACCEPTED)
+
+    def _receive_rejection(self, frame: wire.RegistrationRejected) -> Fatal | None:
+        subject = f"function {frame.function_id!r}" if frame.function_id else f"worker name {frame.worker_name!r}"
+        error = RegistrationRejectedError(
+            f"the {subject} is taken in namespace {frame.namespace!r} ({frame.code})",
+            code=frame.code,
+            namespace=frame.namespace,
+            function_id=frame.function_id,
+            worker_name=frame.worker_name,
+            owner_worker_id=frame.owner_worker_id,
+        )
+        if frame.function_id is None:
+            return Fatal(error)
+        self.counters.refused_registrations += 1
+        logger.warning("%s", error)
+        self.registry.refuse(frame.function_id, error)
+        return None
+
+    def _receive_invocation(self, frame: wire.InvokeFunction) -> wire.InvokeFunction | None:
+        if self.connection is None or self.connection.state not in _LIVE or frame.invocation_id is None:
+            self._unexpected(frame)
+            return None
+        return frame
+
+    # ---- how calls end ----------------------------------------------------------------------------------------------
+
+    def _end_all(self, reason: str) -> None:
+        for call in self.calls:
+            self._end(call, ClientClosed, "SHUTDOWN", reason)
+
+    def _end(self, call: Call, kind: type[InvocationError], code: str, message: str) -> None:
+        """End a call for a reason of our own; the outbox proves whether it was sent."""
+        self.forget(call)
+        fate = Fate.MAY_HAVE_RUN if call.sent else Fate.NEVER_SENT
+        call.settle(None, kind(code, message, function_id=call.function_id, invocation_id=call.id, fate=fate))
+
+
+def _error_of(error: wire.ErrorBody, call: Call) -> InvocationError:
+    kind = ConnectionLost if error.code == "invocation_stopped" else InvocationError
+    return kind(
+        error.code,
+        error.message,
+        function_id=call.function_id,
+        invocation_id=call.id,
+        stacktrace=error.stacktrace,
+    )

@@ -1,0 +1,78 @@
+"""What a call is made of: the request, its routing, and the receipt of enqueued work."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from iii_trio._values.checks import instance, non_negative, one_of, optional, text
+
+_VOID: Final = "void"
+_ENQUEUE: Final = "enqueue"
+
+
+@attrs.frozen
+class TriggerActionVoid:
+    """Fire-and-forget routing: no answer comes, not even for an unknown function."""
+
+    type: Literal["void"] = attrs.field(default=_VOID, validator=one_of("void"))
+    """Always ``"void"``."""
+
+
+@attrs.frozen
+class TriggerActionEnqueue:
+    """Routes the call through a named queue: the answer is an `EnqueueResult`, the work is done later."""
+
+    queue: str = attrs.field(validator=text)
+    """Name of the queue."""
+
+    type: Literal["enqueue"] = attrs.field(default=_ENQUEUE, validator=one_of("enqueue"))
+    """Always ``"enqueue"``."""
+
+
+Action: TypeAlias = TriggerActionVoid | TriggerActionEnqueue
+"""Where a call goes, when it is not simply run and awaited."""
+
+
+class TriggerAction:
+    """Makes the routing actions: ``TriggerAction.Void()`` and ``TriggerAction.Enqueue(queue="mail")``."""
+
+    Void = TriggerActionVoid
+    Enqueue = TriggerActionEnqueue
+
+
+@attrs.frozen
+class EnqueueResult:
+    """The engine's receipt for enqueued work."""
+
+    messageReceiptId: str  # noqa: N815 - the name is the references'
+    """UUID that the engine gave to the job."""
+
+
+@attrs.frozen(kw_only=True)
+class TriggerRequest:
+    """One call as a value: what `III.trigger` takes instead of keywords.
+
+    Source: the references' ``TriggerRequest``; `namespace` and `metadata` are the engine's.
+    """
+
+    function_id: str = attrs.field(validator=text)
+    """Id of the function."""
+
+    payload: Any = None
+    """Any JSON value or attrs instance; sent as ``null`` when left out."""
+
+    action: Action | None = attrs.field(
+        default=None, validator=optional(instance(TriggerActionVoid, TriggerActionEnqueue))
+    )
+    """Routing; None waits for the function's result."""
+
+    timeout_ms: float | None = attrs.field(default=None, validator=optional(non_negative))
+    """Milliseconds to wait for the answer; None takes the client's default, ``math.inf`` waits for ever."""
+
+    namespace: str | None = attrs.field(default=None, validator=optional(text))
+    """Where the function is looked up; None means the worker's own namespace, ``default`` for the engine's own."""
+
+    metadata: Any = None
+    """A JSON value that travels beside the payload; lost by the engine when the call is enqueued."""

@@ -1,0 +1,76 @@
+"""Strict structuring: what a peer sent becomes a typed value, or an error; nothing is converted on the way.
+
+cattrs by itself would turn ``"no"`` into ``True`` and ``7`` into ``"7"``. Unknown fields are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args, get_origin
+
+from cattrs import Converter
+
+T = TypeVar("T")
+
+
+def strict_converter() -> Converter:
+    """A new converter whose primitives, lists and dicts take only what they are named after."""
+    converter = Converter(omit_if_default=True)
+    for primitive in (str, int, bool):
+        converter.register_structure_hook(primitive, exactly(primitive))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_factory(_is_generic(list), _list_hook(converter))
+    converter.register_structure_hook_factory(_is_generic(dict), _dict_hook(converter))
+    # A payload is passed on as it is: the stock hook for Any would walk it.
+    converter.register_unstructure_hook(Any, lambda value: value)
+    return converter
+
+
+def exactly(primitive: type[T]) -> Callable[[Any, Any], T]:
+    """A structure hook that takes instances of `primitive`, and not of its subclasses: True is no int."""
+
+    def structure(value: Any, _: Any) -> T:
+        if type(value) is not primitive:
+            raise TypeError(f"expected {primitive.__name__}, got {type(value).__name__}")
+        return value
+
+    return structure
+
+
+def _is_generic(container: type) -> Callable[[Any], bool]:
+    def matches(type_: Any) -> bool:
+        origin: Any = get_origin(type_)
+        return origin is container
+
+    return matches
+
+
+def _number(value: Any, _: Any) -> float:
+    # JSON does not tell 1 from 1.0, so a whole number is a float too.
+    if type(value) is int:
+        return float(value)
+    return exactly(float)(value, None)
+
+
+def _list_hook(converter: Converter) -> Callable[[Any], Callable[[Any, Any], list[Any]]]:
+    def make(type_: Any) -> Callable[[Any, Any], list[Any]]:
+        (item,) = get_args(type_)
+
+        def structure(value: Any, _: Any) -> list[Any]:
+            return [converter.structure(element, item) for element in exactly(list)(value, None)]
+
+        return structure
+
+    return make
+
+
+def _dict_hook(converter: Converter) -> Callable[[Any], Callable[[Any, Any], dict[str, Any]]]:
+    def make(type_: Any) -> Callable[[Any, Any], dict[str, Any]]:
+        _, item = get_args(type_)
+
+        def structure(value: Any, _: Any) -> dict[str, Any]:
+            return {key: converter.structure(element, item) for key, element in exactly(dict)(value, None).items()}
+
+        return structure
+
+    return make

@@ -1,0 +1,5 @@
+"""Routing of calls."""
+
+from iii_trio._values.requests import TriggerActionVoid
+
+__all__ = ["TriggerActionVoid"]
