@@ -31,7 +31,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 Request: TypeAlias = str | TriggerRequest | Mapping[str, Any]
 
 
-@attrs.define(eq=False, repr=False, kw_only=True)
 class III(trio.abc.AsyncResource):
     """A worker's connection to the engine, made by `open_iii` or `connect_iii`.
 
@@ -39,17 +38,16 @@ class III(trio.abc.AsyncResource):
     replayed on every connection, calls wait for one. From threads use `from_thread`.
     """
 
-    from_thread: FromThread = attrs.field(init=False)
-    """What sync handlers and other threads call instead of the methods here."""
-
-    _session: Session
-    _supervisor: Supervisor
-    _dispatcher: Dispatcher
-    _lifecycle: Lifecycle
-    _caller: Caller
-
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self, *, session: Session, supervisor: Supervisor, dispatcher: Dispatcher, lifecycle: Lifecycle, caller: Caller
+    ) -> None:
+        self._session = session
+        self._supervisor = supervisor
+        self._dispatcher = dispatcher
+        self._lifecycle = lifecycle
+        self._caller = caller
         self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
+        """What sync handlers and other threads call instead of the methods here."""
 
     def __repr__(self) -> str:
         return f"<III {self._session.worker['name']!r} at {self._supervisor.target.url}, {self.get_connection_state()}>"
@@ -361,7 +359,7 @@ def _as_input(
     return RegisterFunctionInput(**function)
 
 
-def _as_function(function_id: str, handler: Callable[..., Any], concurrency: int | None, timeout: float) -> Function:
+def _as_function(function_id: str, handler: Callable[..., Any], concurrency: Any, timeout: Any) -> Function:
     if concurrency is not None and (
         isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
     ):

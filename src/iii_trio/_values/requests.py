@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from iii_trio._values.checks import instance, non_negative, one_of, optional, text
-
-_VOID: Final = "void"
-_ENQUEUE: Final = "enqueue"
 
 
 @attrs.frozen
 class TriggerActionVoid:
     """Fire-and-forget routing: no answer comes, not even for an unknown function."""
 
-    type: Literal["void"] = attrs.field(default=_VOID, validator=one_of("void"))
+    type: Literal["void"] = attrs.field(  # pyright: ignore[reportAssignmentType]  # it widens the default to str
+        default="void", validator=one_of("void")
+    )
     """Always ``"void"``."""
 
 
@@ -27,7 +26,9 @@ class TriggerActionEnqueue:
     queue: str = attrs.field(validator=text)
     """Name of the queue."""
 
-    type: Literal["enqueue"] = attrs.field(default=_ENQUEUE, validator=one_of("enqueue"))
+    type: Literal["enqueue"] = attrs.field(  # pyright: ignore[reportAssignmentType]
+        default="enqueue", validator=one_of("enqueue")
+    )
     """Always ``"enqueue"``."""
 
 
