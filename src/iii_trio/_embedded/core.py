@@ -1,0 +1,288 @@
+"""The engine without I/O: messages of workers go in, messages to workers come out of their connections.
+
+Time is an argument, and what is random can be given. A shell calls `connect`, `receive` and `disconnect`, sends what it
+finds in a connection's outbox, and calls `tick` when `next_deadline` has come (docs/engine.md, "The embedded engine").
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from iii_trio._embedded import encoder
+from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, Phase
+from iii_trio._embedded.decoder import Undecodable, decode
+from iii_trio._embedded.introspection import (
+    FUNCTIONS_INFO,
+    FUNCTIONS_LIST,
+    WORKERS_INFO,
+    WORKERS_LIST,
+    Introspection,
+)
+from iii_trio._embedded.invocations import Invocations
+from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
+from iii_trio._embedded.registry import Builtin, Function, Registry
+from iii_trio._wire.messages import (
+    Frame,
+    InvocationResult,
+    InvokeFunction,
+    Json,
+    Ping,
+    Reattach,
+    RegisterFunction,
+    RegisterService,
+    RegisterTrigger,
+    RegisterTriggerType,
+    TelemetryFrame,
+    UnregisterFunction,
+    UnregisterTrigger,
+)
+
+DEFAULT_GRACE: Final = 5.0
+"""Seconds that registrations wait for `engine::workers::register`."""
+
+_KEPT_UNDECODABLE: Final = 1_000
+_KEPT_CHARACTERS: Final = 4_096
+_KEPT_TELEMETRY: Final = 1_000
+
+FUNCTION_CONFLICT: Final = "FUNCTION_NAMESPACE_CONFLICT"
+WORKER_CONFLICT: Final = "WORKER_NAMESPACE_CONFLICT"
+
+# What waits until the connection's namespace is known. (docs/engine.md, "Namespaces")
+_PARKED: Final = frozenset(
+    {RegisterFunction, UnregisterFunction, RegisterTriggerType, RegisterTrigger, UnregisterTrigger, RegisterService}
+)
+
+
+@attrs.frozen
+class UndecodableMessage:
+    """A message that the engine dropped without an answer."""
+
+    connection_id: str
+    reason: str
+    raw: str | bytes
+    """Its beginning."""
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _epoch_ms() -> int:
+    return int(time.time() * 1_000)
+
+
+@attrs.define(kw_only=True)
+class Engine:
+    """Every worker's connection, and what happens between them."""
+
+    grace: float = DEFAULT_GRACE
+    """Seconds until a connection's namespace is fixed without its help."""
+    new_id: Callable[[], str] = _new_id
+    """Makes worker ids, tokens, receipts, and ids of calls that have none."""
+    epoch_ms: Callable[[], int] = _epoch_ms
+    """The wall clock, for `connected_at_ms`."""
+    on_frame: Callable[[Connection, Frame | TelemetryFrame], None] | None = None
+    """Told of every decoded frame before it takes effect."""
+    undecodable: deque[UndecodableMessage] = attrs.field(
+        factory=lambda: deque(maxlen=_KEPT_UNDECODABLE), init=False, repr=False
+    )
+    """The newest messages that were dropped."""
+    telemetry: deque[TelemetryFrame] = attrs.field(
+        factory=lambda: deque(maxlen=_KEPT_TELEMETRY), init=False, repr=False
+    )
+    """The newest telemetry frames."""
+    _registry: Registry = attrs.field(factory=Registry, init=False, repr=False)
+    _invocations: Invocations = attrs.field(init=False, repr=False)
+    _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._invocations = Invocations(self._registry, self.new_id)
+        self._handlers = {
+            InvokeFunction: self._invocations.invoke,
+            InvocationResult: self._invocations.settle,
+            RegisterFunction: self._register_function,
+            UnregisterFunction: self._unregister_function,
+            Reattach: self._reattach,
+            Ping: self._ping,
+            TelemetryFrame: self._keep_telemetry,
+        }
+        introspection = Introspection(self._registry, self.epoch_ms())
+        for function_id, description, run in (
+            (REGISTER, "Register worker metadata", self._register_worker),
+            (
+                FUNCTIONS_LIST,
+                "List registered functions with their owning worker name.",
+                introspection.functions_list,
+            ),
+            (
+                FUNCTIONS_INFO,
+                "Inspect functions: schemas, owner, and registered triggers. Single `function_id`, or "
+                "`function_ids: [...]` (max 32) to fetch several contracts in one call.",
+                introspection.functions_info,
+            ),
+            (WORKERS_LIST, "List workers connected to the engine.", introspection.workers_list),
+            (
+                WORKERS_INFO,
+                "Inspect one connected worker's full surface (functions, trigger types, registered triggers).",
+                introspection.workers_info,
+            ),
+        ):
+            self._offer(function_id, description, run)
+
+    def _offer(self, function_id: str, description: str, run: Builtin) -> None:
+        self._registry.put(Function(id=function_id, description=description, run=run))
+
+    # ---- what the shell calls ---------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The live ones, oldest first."""
+        return tuple(self._registry.connections.values())
+
+    def connect(self, now: float, *, ip_address: str, wake: Callable[[], None], drop: Callable[[], None]) -> Connection:
+        """Take in a worker, and greet it.
+
+        Args:
+            now: Seconds of a clock that never goes back.
+            ip_address: Where it comes from.
+            wake: Called whenever an empty outbox gets something.
+            drop: Called once, when the engine wants the connection to end without a Close.
+        """
+        connection = Connection(
+            id=self.new_id(),
+            reattach_token=self.new_id(),
+            ip_address=ip_address,
+            connected_at_ms=self.epoch_ms(),
+            wake=wake,
+            drop=drop,
+            grace_ends=now + self.grace,
+        )
+        self._registry.connections[connection.id] = connection
+        connection.send(encoder.worker_registered(connection.id, connection.reattach_token))
+        return connection
+
+    def receive(self, connection: Connection, message: str | bytes) -> None:
+        """Act on one message; one that cannot be decoded is only remembered."""
+        try:
+            frame = decode(message)
+        except Undecodable as error:
+            self.undecodable.append(UndecodableMessage(connection.id, str(error), message[:_KEPT_CHARACTERS]))
+            return
+        if frame is None:
+            return
+        if self.on_frame is not None:
+            self.on_frame(connection, frame)
+        if connection.namespace is None and type(frame) in _PARKED:
+            connection.parked.append(frame)
+        else:
+            self._apply(connection, frame)
+
+    def disconnect(self, connection: Connection) -> None:
+        """Tear down what a connection has; nothing happens the second time."""
+        if connection.phase is Phase.GONE:
+            return
+        connection.phase = Phase.GONE
+        connection.grace_ends = None
+        connection.parked.clear()
+        connection.outbox.clear()
+        for function_id in list(connection.functions):
+            self._registry.withdraw(connection, function_id)
+        self._invocations.stop(connection)
+        self._registry.release_names(connection)
+        del self._registry.connections[connection.id]
+        connection.drop()
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do, on the clock of `connect`; None for never."""
+        # All of them wait equally long, so the oldest that still waits is the first.
+        return next((c.grace_ends for c in self._registry.connections.values() if c.grace_ends is not None), None)
+
+    def tick(self, now: float) -> None:
+        """Fix the default namespace for every connection whose grace period is over."""
+        for connection in self.connections:
+            if connection.grace_ends is not None and connection.grace_ends <= now:
+                self._fix_namespace(connection, DEFAULT_NAMESPACE)
+
+    # ---- what workers ask for ---------------------------------------------------------------------------------------
+
+    def _apply(self, connection: Connection, frame: Any) -> None:
+        # The rest is accepted without effect: services as on the real engine, triggers until this engine has them.
+        handler = self._handlers.get(type(frame))
+        if handler is not None:
+            handler(connection, frame)
+
+    def _fix_namespace(self, connection: Connection, namespace: str) -> None:
+        connection.namespace = namespace
+        connection.grace_ends = None
+        while connection.parked:
+            self._apply(connection, connection.parked.popleft())
+
+    def _register_worker(self, caller: Connection, data: Json) -> Json:
+        """`engine::workers::register`: the worker's name and namespace, and the end of its waiting registrations."""
+        announcement: Announcement = read_announcement(data)
+        namespace = announcement.namespace if caller.namespace is None else caller.namespace
+        name = announcement.profile.name
+        holder = self._registry.claim_name(namespace, name, caller) if name is not None else None
+        if holder is not None:
+            caller.grace_ends = None
+            caller.send(
+                encoder.registration_rejected(
+                    WORKER_CONFLICT, namespace=namespace, owner_id=holder.id, worker_name=name
+                )
+            )
+            caller.close()
+            return {"success": False}
+        caller.profile = announcement.renew(caller.profile)
+        if caller.namespace is None:
+            self._fix_namespace(caller, namespace)
+        return {"success": True}
+
+    def _register_function(self, connection: Connection, frame: RegisterFunction) -> None:
+        namespace = connection.home
+        if frame.id.startswith("engine::") and namespace != DEFAULT_NAMESPACE:
+            self._reject_function(connection, frame.id, "")
+            return
+        if frame.invocation is not None:
+            # Without the worker that serves them, functions by HTTP do not come into being, and nobody is told.
+            return
+        holder = self._registry.put(
+            Function(
+                id=frame.id,
+                namespace=namespace,
+                description=frame.description,
+                request_format=frame.request_format,
+                response_format=frame.response_format,
+                metadata=frame.metadata,
+                owner=connection,
+            )
+        )
+        if holder is not None:
+            self._reject_function(connection, frame.id, holder.id)
+
+    def _reject_function(self, connection: Connection, function_id: str, owner_id: str) -> None:
+        connection.send(
+            encoder.registration_rejected(
+                FUNCTION_CONFLICT, namespace=connection.home, owner_id=owner_id, function_id=function_id
+            )
+        )
+
+    def _unregister_function(self, connection: Connection, frame: UnregisterFunction) -> None:
+        self._registry.withdraw(connection, frame.id)
+
+    def _reattach(self, connection: Connection, frame: Reattach) -> None:
+        """Retire the connection that this one replaces, if it proves to be its own."""
+        previous = self._registry.connections.get(frame.previous_worker_id)
+        if previous is not None and previous is not connection and frame.reattach_token == previous.reattach_token:
+            self.disconnect(previous)
+
+    def _ping(self, connection: Connection, _: Ping) -> None:
+        connection.send(encoder.PONG)
+
+    def _keep_telemetry(self, _: Connection, frame: TelemetryFrame) -> None:
+        self.telemetry.append(frame)

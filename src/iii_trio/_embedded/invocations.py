@@ -1,0 +1,216 @@
+"""Calls: to whom they go, who waits for them, and how they end.
+
+An id is one key space for all workers, and a result is believed whoever sends it (docs/wire.md, "Invocations"). The
+engine has no time-out and no cancellation: a call ends with its result or with a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+import attrs
+
+from iii_trio._embedded import encoder, tracing
+from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection
+from iii_trio._embedded.registry import Function, Refusal, Registry
+from iii_trio._wire.messages import (
+    ABSENT,
+    EnqueueAction,
+    ErrorBody,
+    InvocationResult,
+    InvokeFunction,
+    Json,
+    VoidAction,
+)
+
+ENQUEUE_PROVIDER: Final = "engine::queue::enqueue"
+"""The function behind the action `enqueue`; a worker has to bring it."""
+
+_STOPPED: Final = ErrorBody("invocation_stopped", "Invocation stopped")
+_REPLACED: Final = ErrorBody("invocation_error", "channel closed")
+_BLANK_NAMESPACE: Final = ErrorBody(
+    "INVALID_NAMESPACE",
+    "`namespace` is empty: it was named and left blank. Give it a name, or omit it to use `default`.",
+)
+
+_NO_PROVIDER: Final = ErrorBody(
+    "function_not_found", f"Function {ENQUEUE_PROVIDER} not found in namespace {DEFAULT_NAMESPACE}"
+)
+_NO_PROVIDER_MESSAGE: Final = (
+    f"No queue provider is installed. `TriggerAction::Enqueue` routes through the `{ENQUEUE_PROVIDER}` provider, which "
+    "the standalone queue worker registers. Add it with `iii worker add queue`. (underlying: {underlying})"
+)
+
+_Finish: TypeAlias = Callable[[Json, ErrorBody | None], None]
+"""Takes a value (`ABSENT` for none), or an error."""
+
+
+@attrs.frozen(eq=False)
+class _Call:
+    """One call in flight at a worker."""
+
+    callee: Connection
+    caller: Connection | None
+    """The worker that ends the call when it leaves; None when nobody waits for the result."""
+    finish: _Finish | None
+
+
+@attrs.define
+class Invocations:
+    """Every call in flight."""
+
+    _registry: Registry
+    _new_id: Callable[[], str]
+    _pending: dict[str, _Call] = attrs.field(factory=dict)
+
+    def invoke(self, caller: Connection, frame: InvokeFunction) -> None:
+        """Do what a worker's `invokefunction` asks for."""
+        namespace = frame.namespace
+        if namespace is None:
+            namespace = DEFAULT_NAMESPACE
+        elif not namespace.strip():
+            if frame.invocation_id is not None:
+                caller.send(encoder.failure(frame.invocation_id, frame.function_id, _BLANK_NAMESPACE))
+            return
+        if isinstance(frame.action, EnqueueAction):
+            self._enqueue(caller, frame, frame.action, namespace)
+            return
+        call_id = None if isinstance(frame.action, VoidAction) else frame.invocation_id
+        finish = None if call_id is None else partial(self._answer, caller, frame, call_id)
+        function = self._registry.find(namespace, frame.function_id)
+        if function is None:
+            if finish is not None:
+                finish(ABSENT, self._not_found(namespace, frame.function_id))
+            return
+        data = frame.data
+        if type(data) is dict:
+            data = {**data, "_caller_worker_id": caller.id}
+        if function.run is not None:
+            self._run_builtin(function.run, caller, call_id, data, finish)
+        else:
+            self._dispatch(function, frame, call_id, data, caller, finish)
+
+    def settle(self, sender: Connection, frame: InvocationResult) -> None:
+        """A result ends the call with its id, if there is one."""
+        sender.calls.pop(frame.invocation_id, None)
+        self._end(frame.invocation_id, frame.result, frame.error)
+
+    def stop(self, connection: Connection) -> None:
+        """End every call in which a connection takes part, on either side."""
+        for call_id in list(connection.calls):
+            self._end(call_id, ABSENT, _STOPPED)
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _dispatch(
+        self,
+        function: Function,
+        frame: InvokeFunction,
+        call_id: str | None,
+        data: Json,
+        caller: Connection | None,
+        finish: _Finish | None,
+    ) -> None:
+        """Send a call to the worker that owns the function."""
+        callee = function.owner
+        assert callee is not None, "a function without a worker is a builtin"
+        waiting = caller if finish is not None else None
+        call_id = self._new_id() if call_id is None else call_id
+        traceparent, baggage = tracing.onward(frame.traceparent, frame.baggage, function.id)
+        callee.send(
+            encoder.invocation(
+                call_id, function.id, data, metadata=frame.metadata, traceparent=traceparent, baggage=baggage
+            )
+        )
+        # An id in use is taken over: the earlier call loses its place, and its caller is told so.
+        self._end(call_id, ABSENT, _REPLACED)
+        self._pending[call_id] = _Call(callee, waiting, finish)
+        callee.calls[call_id] = None
+        if waiting is not None:
+            waiting.calls[call_id] = None
+
+    def _end(self, call_id: str, value: Json, error: ErrorBody | None) -> None:
+        call = self._pending.pop(call_id, None)
+        if call is None:
+            return
+        call.callee.calls.pop(call_id, None)
+        if call.caller is not None:
+            call.caller.calls.pop(call_id, None)
+        if call.finish is not None:
+            call.finish(value, error)
+
+    def _answer(
+        self, caller: Connection, frame: InvokeFunction, call_id: str, value: Json, error: ErrorBody | None
+    ) -> None:
+        traced = {"traceparent": frame.traceparent, "baggage": frame.baggage}
+        if error is not None:
+            caller.send(encoder.failure(call_id, frame.function_id, error, **traced))
+        else:
+            caller.send(encoder.result(call_id, frame.function_id, value, **traced))
+
+    def _run_builtin(
+        self,
+        run: Callable[[Connection, Json], Json],
+        caller: Connection,
+        call_id: str | None,
+        data: Json,
+        finish: _Finish | None,
+    ) -> None:
+        # It counts as one of the caller's calls while it runs: `engine::workers::list` shows it.
+        if call_id is not None:
+            caller.calls[call_id] = None
+        value: Json = ABSENT
+        error = None
+        try:
+            value = run(caller, data)
+        except Refusal as refusal:
+            error = ErrorBody(refusal.code, refusal.message)
+        if call_id is not None:
+            caller.calls.pop(call_id, None)
+        if finish is not None:
+            finish(value, error)
+
+    def _not_found(self, namespace: str, function_id: str) -> ErrorBody:
+        elsewhere = ", ".join(self._registry.namespaces_of(function_id))
+        hint = f" It is registered in namespace(s): {elsewhere}." if elsewhere else ""
+        return ErrorBody("function_not_found", f"Function {function_id} not found in namespace {namespace}.{hint}")
+
+    # ---- enqueue ----------------------------------------------------------------------------------------------------
+
+    def _enqueue(self, caller: Connection, frame: InvokeFunction, action: EnqueueAction, namespace: str) -> None:
+        """Hand a call to the queue provider; the caller gets a receipt, whatever the provider answers."""
+        receipt = self._new_id()
+        finish = partial(self._acknowledge, caller, frame, receipt)
+        provider = self._registry.find(DEFAULT_NAMESPACE, ENQUEUE_PROVIDER)
+        if provider is None:
+            finish(ABSENT, _NO_PROVIDER)
+            return
+        data = {
+            "queue": action.queue,
+            "function_id": frame.function_id,
+            "data": frame.data,
+            "messageReceiptId": receipt,
+            "traceparent": frame.traceparent,
+            "baggage": tracing.onward_baggage(frame.baggage, frame.function_id),
+        }
+        # Queue providers from before namespaces refuse fields that they do not know.
+        if namespace != DEFAULT_NAMESPACE:
+            data["namespace"] = namespace
+        # It is the engine's own call: it has neither a caller, nor metadata, nor a trace context.
+        self._dispatch(provider, InvokeFunction(ENQUEUE_PROVIDER, None), None, data, None, finish)
+
+    def _acknowledge(
+        self, caller: Connection, frame: InvokeFunction, receipt: str, value: Json, error: ErrorBody | None
+    ) -> None:
+        if frame.invocation_id is None:
+            return
+        if error is None:
+            self._answer(caller, frame, frame.invocation_id, {"messageReceiptId": receipt}, None)
+            return
+        if error.code == "function_not_found":
+            message = _NO_PROVIDER_MESSAGE.format(underlying=error.message)
+        else:
+            message = f"{error.code}: {error.message}"
+        self._answer(caller, frame, frame.invocation_id, ABSENT, ErrorBody("enqueue_error", message))

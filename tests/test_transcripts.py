@@ -1,0 +1,163 @@
+"""The embedded engine says and does what the real one was recorded to say and do, to the letter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+import trio
+import trio.testing
+from _pytest.mark.structures import ParameterSet
+
+from iii_trio.testing import open_engine
+from tests.replay import replay
+
+FOLDER: Final = Path(__file__).parent / "transcripts"
+GRACE_MS: Final = 1_500
+"""The grace period of the engine that was recorded."""
+
+REPLAYED: Final[dict[str, frozenset[str]]] = {
+    "big-frames": frozenset(),
+    "callee-disconnect": frozenset(),
+    "caller-disconnect": frozenset(),
+    "deep-json": frozenset(),
+    "duplicate-invocation-id": frozenset(),
+    "echo": frozenset(),
+    "enqueue": frozenset(),
+    "function-conflict": frozenset(),
+    "grace-period": frozenset(),
+    "handshake": frozenset(),
+    # engine::channels::create, and a binding to the trigger type `state`
+    "introspect-functions": frozenset({"$uuid15", "$uuid18", "$uuid29", "$uuid30"}),
+    # in-process workers for state, HTTP and configuration, a trigger type, and a binding
+    "introspect-workers": frozenset({"$uuid15", "$uuid16", "$uuid18", "$uuid19"}),
+    "late-results": frozenset(),
+    "malformed": frozenset(),
+    "metadata-trace": frozenset(),
+    "name-conflict": frozenset(),
+    "namespaces": frozenset(),
+    # state::get
+    "not-found": frozenset({"$uuid11"}),
+    # state::set and state::delete, and the events of a binding to them
+    "parked-registrations": frozenset({"$uuid10", "$uuid11", "$uuid12", "$uuid13"}),
+    "ping": frozenset(),
+    "reattach": frozenset(),
+    "register-worker-errors": frozenset(),
+    "reregister": frozenset(),
+    "results": frozenset(),
+    "services": frozenset(),
+    "uuid-forms": frozenset(),
+    "void": frozenset(),
+}
+"""Transcripts that the embedded engine passes, with the invocations that need builtins it does not have."""
+
+NOT_YET: Final[dict[str, str]] = {
+    **dict.fromkeys(
+        (
+            "channel-backpressure",
+            "channel-close-echo",
+            "channel-create",
+            "channel-empty",
+            "channel-order",
+            "channel-reader-gone",
+            "channel-refused",
+            "channel-taken",
+        ),
+        "needs channels",
+    ),
+    **dict.fromkeys(
+        (
+            "engine-register-trigger",
+            "functions-available",
+            "introspect-triggers",
+            "register-trigger-timeout",
+            "trigger-namespaces",
+            "trigger-parking",
+            "trigger-provider",
+            "trigger-refused",
+            "trigger-reregister",
+            "workers-available",
+        ),
+        "needs triggers",
+    ),
+    **dict.fromkeys(
+        ("state-basic", "state-trigger", "state-update", "state-update-bounds"),
+        "needs state",
+    ),
+    **dict.fromkeys(
+        ("stream-basic", "stream-binding-no-name", "stream-custom", "stream-socket", "stream-trigger"),
+        "needs streams",
+    ),
+    **dict.fromkeys(("pubsub", "queue-dlq", "queue-durable"), "needs queues and pub/sub"),
+    "cron": "needs cron",
+    **dict.fromkeys(
+        (
+            "http-basic",
+            "http-condition",
+            "http-errors",
+            "http-function",
+            "http-returns",
+            "http-routes",
+            "http-stream",
+        ),
+        "needs HTTP triggers",
+    ),
+    **dict.fromkeys(("log", "log-twice", "otel"), "needs logs and telemetry"),
+    "configuration": "needs configuration",
+    **dict.fromkeys(("middleware", "rbac-calls", "rbac-refused"), "needs a listener with access rules"),
+}
+"""Transcripts of what the embedded engine does not do, and why."""
+
+
+SLOW: Final = frozenset({"big-frames", "grace-period", "malformed"})
+"""Transcripts that take more than a second in real time."""
+
+
+def names(slow: Collection[str]) -> list[ParameterSet]:
+    """What is replayed, with a mark on what takes its time."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in sorted(REPLAYED)]
+
+
+def test_every_transcript_is_replayed_or_has_a_reason() -> None:
+    """No recording is forgotten."""
+    assert not REPLAYED.keys() & NOT_YET.keys()
+    assert REPLAYED.keys() | NOT_YET.keys() == {path.stem for path in FOLDER.glob("*.jsonl")}
+
+
+@pytest.mark.parametrize("name", names(slow={"big-frames"}))
+async def test_the_engine_in_memory_behaves_as_recorded(name: str, autojump_clock: trio.testing.MockClock) -> None:
+    """Recorded waits cost no time here."""
+    async with open_engine(namespace_grace_ms=GRACE_MS) as engine:
+        await replay(FOLDER / f"{name}.jsonl", engine.open_stream, skip=REPLAYED[name])
+        assert engine.connections == ()
+
+
+@pytest.fixture(scope="module")
+def engine_port() -> Iterator[int]:
+    """The port of `iii-trio engine` in a process of its own."""
+    command = [sys.executable, "-c", "from iii_trio._cli import main; main()", "engine", "--port", "0"]
+    environment = {**os.environ, "III_NAMESPACE_GRACE_MS": str(GRACE_MS)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline().strip()
+            assert line.startswith("iii-trio engine listening on ws://127.0.0.1:")
+            yield int(line.rpartition(":")[2])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("name", names(slow=SLOW))
+async def test_the_engine_as_a_process_behaves_as_recorded(name: str, engine_port: int) -> None:
+    """Over sockets and in real time; a short silence is as telling as a long one there."""
+    open_stream = partial(trio.open_tcp_stream, "127.0.0.1", engine_port)
+    with trio.fail_after(60):
+        await replay(FOLDER / f"{name}.jsonl", open_stream, skip=REPLAYED[name], silence=0.2)
