@@ -116,7 +116,9 @@ class InitOptions:
     """Milliseconds that `trigger` waits when nothing else is said; ``math.inf`` waits for ever."""
 
     reconnection_config: ReconnectionConfig = attrs.field(
-        factory=ReconnectionConfig, converter=attrs.converters.default_if_none(factory=ReconnectionConfig)
+        factory=ReconnectionConfig,
+        converter=attrs.converters.default_if_none(factory=ReconnectionConfig),
+        validator=instance(ReconnectionConfig),
     )
     """Waits between attempts to reach the engine."""
 
@@ -170,13 +172,19 @@ def resolve_address(url: str | None, options: InitOptions, environ: Mapping[str,
     """The URL and the headers, from arguments, options and the environment.
 
     ``III_TOKEN`` is a secret of the engine that ``III_URL`` names, so it is sent to no other.
+
+    Raises:
+        ConfigurationError: The token cannot be part of a header: it ends in a newline, say.
     """
     from_environment = _set(environ, "III_URL") if url is None else None
     headers = dict(options.headers or {})
     token = options.token or (_set(environ, "III_TOKEN") if from_environment else None)
     if token and not any(name.lower() == "authorization" for name in headers):
         headers["Authorization"] = f"Bearer {token}"
-    return Address(url=url or from_environment or DEFAULT_URL, headers=tuple(headers.items()))
+        if not _is_header("Authorization", headers["Authorization"]):
+            raise ConfigurationError("the token must be printable ASCII: it is sent in an HTTP header")
+    address = from_environment or DEFAULT_URL if url is None else url
+    return Address(url=address, headers=tuple(headers.items()))
 
 
 def resolve_namespace(options: InitOptions, environ: Mapping[str, str] = os.environ) -> str:

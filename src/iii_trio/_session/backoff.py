@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from iii_trio._options import ReconnectionConfig
@@ -17,8 +18,10 @@ def delay(attempt: int, config: ReconnectionConfig, random: float, *, refused: b
     `random` is from 0 to 1 and spreads the wait by the configured jitter; `refused` says that the last attempt found a
     host on which nobody listens.
     """
-    # The exponent is bounded so that a worker that has been offline for weeks does not overflow.
-    grown = config.initial_delay_ms * config.backoff_multiplier ** min(attempt, 64)
+    try:
+        grown = config.initial_delay_ms * float(config.backoff_multiplier) ** attempt
+    except OverflowError:  # a worker that has been offline for weeks, or a multiplier in the thousands
+        grown = math.inf
     wait = min(grown, config.max_delay_ms) / 1000
     wait *= 1 + config.jitter_factor * (2 * random - 1)
     return min(wait, REFUSED_MAX_DELAY) if refused else wait

@@ -68,7 +68,7 @@ class Calls:
         """Take a call off the list; None when it was not there."""
         call = self._by_id.pop(id, None)
         # Most calls end long before their deadline, and taking theirs out of the middle of a heap is dear. So the dead
-        # entries stay until they are the majority: the heap is never larger than twice the calls in flight.
+        # entries stay until they are the majority: the heap is never larger than twice the calls in flight, and a few.
         if len(self._deadlines) > 2 * len(self._by_id) + _SLACK:
             self._deadlines = [entry for entry in self._deadlines if entry[1] in self._by_id]
             heapq.heapify(self._deadlines)

@@ -42,7 +42,7 @@ class Lane:
         return count
 
     def take(self, max_bytes: int) -> Iterable[tuple[object, bytes]]:
-        """Hand frames out in order until `max_bytes` are reached; at least one if there is any."""
+        """Hand frames out in order until `max_bytes`, more than 0, are reached; at least one if there is any."""
         if self.size <= max_bytes:
             taken = list(self.frames.items())
             self.clear()

@@ -31,6 +31,9 @@ class Registration:
     """One function that is to exist at the engine."""
 
     frame: RegisterFunction
+    encoded: bytes
+    """The frame as it was checked, so that a value in it that changes later cannot spoil a replay."""
+
     handler: Any
     """What serves it; of no meaning here."""
 
@@ -49,6 +52,10 @@ class Registration:
     def decide(self, verdict: Verdict, error: IIIError | None = None) -> None:
         """Set the verdict and tell whoever waits for it."""
         self.verdict, self.error = verdict, error
+        self.wake()
+
+    def wake(self) -> None:
+        """Let whoever waits for a verdict look again."""
         waiters, self.waiters = self.waiters, []
         for wake in waiters:
             wake()
@@ -66,7 +73,7 @@ class Registry:
     def __iter__(self) -> Iterator[Registration]:
         return iter(tuple(self._functions.values()))
 
-    def add(self, frame: RegisterFunction, handler: Any) -> Registration:
+    def add(self, frame: RegisterFunction, encoded: bytes, handler: Any) -> Registration:
         """List a function.
 
         Raises:
@@ -74,7 +81,7 @@ class Registry:
         """
         if frame.id in self._functions:
             raise ConfigurationError(f"the function {frame.id!r} is registered already; unregister it first")
-        registration = self._functions[frame.id] = Registration(frame, handler)
+        registration = self._functions[frame.id] = Registration(frame, encoded, handler)
         return registration
 
     def find(self, function_id: str) -> Registration | None:
@@ -93,11 +100,12 @@ class Registry:
         """Note the engine's refusal; None when nothing here bears that id.
 
         On listeners with a prefix the engine names the prefixed id (docs/engine.md, "Registration"), so an id that is
-        not ours is looked up by its end.
+        not ours is looked up by its end; the longest fits best, since one id of ours may end another.
         """
         registration = self._functions.get(function_id)
         if registration is None:
-            registration = next((each for each in self if function_id.endswith(each.id)), None)
+            candidates = (each for each in self._functions.values() if function_id.endswith(each.id))
+            registration = max(candidates, key=lambda each: len(each.id), default=None)
         if registration is not None:
             registration.decide(Verdict.REFUSED, error)
         return registration

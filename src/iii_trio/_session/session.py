@@ -133,6 +133,10 @@ class Session:
     _register_id: str | None = attrs.field(default=None, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
+        self._encode_register(self._ids.fresh())
+
     # ---- the life of a connection -----------------------------------------------------------------------------------
 
     @property
@@ -149,6 +153,7 @@ class Session:
         """We are about to close the connection; nothing is sent on it any more."""
         if self.connection is not None and self.connection.allows(ConnectionEvent.CLOSE):
             self.connection.fire(ConnectionEvent.CLOSE)
+            self._register_id = None
 
     def disconnected(self, reason: str) -> None:
         """The connection is gone. Calls that were sent on it end now; those that still wait stay for the next one."""
@@ -161,6 +166,7 @@ class Session:
             self.outbox.calls.discard(key)
         self._barriers.clear()
         self._unconfirmed.clear()
+        self._register_id = self._replayed = None
         self.registry.reset()
         if self.client.allows(ClientEvent.LOSS):
             self.client.fire(ClientEvent.LOSS)
@@ -194,9 +200,9 @@ class Session:
     # ---- what goes out ----------------------------------------------------------------------------------------------
 
     def take(self, max_bytes: int) -> list[bytes]:
-        """The next frames to send, in order, of about `max_bytes` together; empty when there is nothing to send.
+        """The next frames to send, in order; empty when there is nothing to send.
 
-        From here on a call may have run.
+        Each lane gives about `max_bytes`, so that none can starve another. From here on a call may have run.
         """
         if self.connection is None or self.connection.state not in _LIVE:
             return []
@@ -213,7 +219,7 @@ class Session:
     def ping(self) -> None:
         """Ask the engine for a sign of life."""
         if self.connection is not None and self.connection.state in _LIVE:
-            self._put_first(_Barrier(), wire.Ping())
+            self._put_first(_Barrier(), self.encode(wire.Ping()))
 
     def encode(self, frame: wire.Frame) -> bytes:
         """The frame as it will be sent; raises `PayloadError` when it cannot be."""
@@ -261,7 +267,7 @@ class Session:
     def register(self, frame: wire.RegisterFunction, handler: Any) -> Registration:
         """List a function, and offer it to the engine now or with the next replay."""
         encoded = self.encode(frame)
-        registration = self.registry.add(frame, handler)
+        registration = self.registry.add(frame, encoded, handler)
         if self._replay_is_over():
             self._put_ordered(_Control(), encoded)
             self._unconfirmed[registration] = None
@@ -287,8 +293,8 @@ class Session:
         self.outbox.calls.put(key, frame)
         self.wake_writer()
 
-    def _put_first(self, key: object, frame: wire.Frame) -> None:
-        self.outbox.first.put(key, self.encode(frame))
+    def _put_first(self, key: object, frame: bytes) -> None:
+        self.outbox.first.put(key, frame)
         self.wake_writer()
 
     # ---- what comes in ----------------------------------------------------------------------------------------------
@@ -308,17 +314,18 @@ class Session:
         return self._receive_rare(frame)
 
     def _receive_rare(self, frame: object) -> Event | None:
+        state = None if self.connection is None else self.connection.state
         match frame:
-            case wire.WorkerRegistered():
+            case wire.WorkerRegistered() if state is Connection.OPENING:
                 self._greet(frame)
-            case wire.Pong():
-                return self._pass_barrier()
-            case wire.RegistrationRejected():
-                return self._receive_rejection(frame)
-            case wire.LoginRefused(error):
+            case wire.LoginRefused(error) if state is Connection.OPENING:
                 return Fatal(AuthenticationError(f"the engine refused the login: {error.message}", code=error.code))
-            case wire.Ping():
-                self._put_first(object(), wire.Pong())
+            case wire.Pong() if self._barriers and state in _LIVE:
+                return self._pass_barrier()
+            case wire.RegistrationRejected() if state in _LIVE:
+                return self._receive_rejection(frame)
+            case wire.Ping() if state in _LIVE:
+                self._put_first(object(), self.encode(wire.Pong()))
             case wire.Ignored():
                 self.counters.ignored_frames += 1
             case _:
@@ -330,9 +337,7 @@ class Session:
         logger.warning("unexpected frame of the engine: %s", type(frame).__name__)
 
     def _greet(self, frame: wire.WorkerRegistered) -> None:
-        if self.connection is None or not self.connection.allows(ConnectionEvent.GREETING):
-            self._unexpected(frame)
-            return
+        assert self.connection is not None
         self.connection.fire(ConnectionEvent.GREETING)
         previous = (self.worker_id, self.reattach_token)
         self.worker_id, self.reattach_token = frame.worker_id, frame.reattach_token
@@ -346,19 +351,19 @@ class Session:
         """
         assert self.connection is not None
         if previous_id is not None and previous_token is not None:
-            self._put_first(object(), wire.Reattach(previous_id, previous_token))
+            self._put_first(object(), self.encode(wire.Reattach(previous_id, previous_token)))
         self._register_id = self._ids.fresh()
-        self._put_first(object(), wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=self._register_id))
+        self._put_first(object(), self._encode_register(self._register_id))
         for registration in self.registry:
-            self._put_first(object(), registration.frame)
-        self._put_first(_Barrier(list(self.registry), confirms_replay=True), wire.Ping())
+            self._put_first(object(), registration.encoded)
+        self._put_first(_Barrier(list(self.registry), confirms_replay=True), self.encode(wire.Ping()))
         self._replayed = None
         self.connection.fire(ConnectionEvent.REPLAY)
 
+    def _encode_register(self, invocation_id: str) -> bytes:
+        return self.encode(wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=invocation_id))
+
     def _pass_barrier(self) -> Ready | None:
-        if not self._barriers:
-            self.counters.unexpected_frames += 1
-            return None
         barrier = self._barriers.popleft()
         if barrier.confirms_replay:
             # Until the register call is answered too, the engine has only parked what was replayed.
@@ -368,12 +373,14 @@ class Session:
         return None
 
     def _receive_result(self, frame: wire.InvocationResult) -> Event | None:
-        call = self.calls.remove(frame.invocation_id)
-        if call is None:
+        call = self.calls.get(frame.invocation_id)
+        if call is None or not call.sent:
             if frame.invocation_id == self._register_id:
                 return self._receive_registration(frame)
             self.counters.unknown_results += 1
-        elif frame.error is None:
+            return None
+        self.calls.remove(call.id)
+        if frame.error is None:
             call.settle(None if frame.result is wire.ABSENT else frame.result)
         else:
             call.settle(None, _error_of(frame.error, call))
@@ -384,21 +391,20 @@ class Session:
         error = frame.error
         if error is not None and error.code == "invocation_stopped":
             return None  # The end of this connection follows.
-        self._register_id = None
         if error is not None:
             message = f"the engine refused this worker: {error.message}"
             return Fatal(RegistrationRejectedError(message, code=error.code, namespace=self.namespace))
         if not isinstance(frame.result, dict) or frame.result.get("success") is not True:
             message = f"the engine did not register this worker: it answered {frame.result!r}"
             return Fatal(RegistrationRejectedError(message, code="registration_failed", namespace=self.namespace))
+        self._register_id = None
         return self._confirm_replay()
 
     def _confirm_replay(self) -> Ready | None:
         """Ready means both: the register call succeeded, and the barrier behind the replay was passed."""
-        if self._register_id is not None or self._replayed is None or self.connection is None:
+        if self._register_id is not None or self._replayed is None:
             return None
-        if not self.connection.allows(ConnectionEvent.CONFIRMATION):
-            return None
+        assert self.connection is not None
         self.connection.fire(ConnectionEvent.CONFIRMATION)
         self._accept(self._replayed)
         if self.client.allows(ClientEvent.READY):
@@ -437,6 +443,8 @@ class Session:
     # ---- how calls end ----------------------------------------------------------------------------------------------
 
     def _end_all(self, reason: str) -> None:
+        for registration in self.registry:
+            registration.wake()
         for call in self.calls:
             self._end(call, ClientClosed, "SHUTDOWN", reason)
 

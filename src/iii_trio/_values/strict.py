@@ -5,8 +5,10 @@ cattrs by itself would turn ``"no"`` into ``True`` and ``7`` into ``"7"``. Unkno
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import Converter
 
@@ -14,10 +16,13 @@ T = TypeVar("T")
 
 
 def strict_converter() -> Converter:
-    """A new converter whose primitives, lists and dicts take only what they are named after."""
+    """A new converter whose primitives, literals, lists and dicts take only what they are named after."""
     converter = Converter(omit_if_default=True)
     for primitive in (str, int, bool):
         converter.register_structure_hook(primitive, exactly(primitive))
+    for container in (list, dict):
+        converter.register_structure_hook_func(functools.partial(operator.is_, container), exactly(container))
+    converter.register_structure_hook_func(_is_generic(Literal), _literal)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_factory(_is_generic(list), _list_hook(converter))
     converter.register_structure_hook_factory(_is_generic(dict), _dict_hook(converter))
@@ -37,7 +42,7 @@ def exactly(primitive: type[T]) -> Callable[[Any, Any], T]:
     return structure
 
 
-def _is_generic(container: type) -> Callable[[Any], bool]:
+def _is_generic(container: Any) -> Callable[[Any], bool]:
     def matches(type_: Any) -> bool:
         origin: Any = get_origin(type_)
         return origin is container
@@ -50,6 +55,14 @@ def _number(value: Any, _: Any) -> float:
     if type(value) is int:
         return float(value)
     return exactly(float)(value, None)
+
+
+def _literal(value: Any, type_: Any) -> Any:
+    # Python holds 1, 1.0 and True for equal, and JSON does not.
+    choices = get_args(type_)
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise TypeError(f"expected {' or '.join(map(repr, choices))}, got {value!r}")
+    return value
 
 
 def _list_hook(converter: Converter) -> Callable[[Any], Callable[[Any, Any], list[Any]]]:
@@ -66,10 +79,13 @@ def _list_hook(converter: Converter) -> Callable[[Any], Callable[[Any, Any], lis
 
 def _dict_hook(converter: Converter) -> Callable[[Any], Callable[[Any, Any], dict[str, Any]]]:
     def make(type_: Any) -> Callable[[Any, Any], dict[str, Any]]:
-        _, item = get_args(type_)
+        name, item = get_args(type_)
 
         def structure(value: Any, _: Any) -> dict[str, Any]:
-            return {key: converter.structure(element, item) for key, element in exactly(dict)(value, None).items()}
+            return {
+                converter.structure(key, name): converter.structure(element, item)
+                for key, element in exactly(dict)(value, None).items()
+            }
 
         return structure
 

@@ -24,19 +24,26 @@ MAX_NESTING: Final = 127
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**64 - 1
 
-# What the encoder writes as text or a number by itself.
-_SCALARS: Final = (bool, type(None), datetime.datetime, datetime.date, datetime.time, uuid.UUID)
+# What the encoder writes by itself, and without fail.
+_SCALARS: Final = (bool, type(None), uuid.UUID)
 
 
 def jsonable(value: Any) -> Any:
-    """What stands for `value` in JSON, one level deep, where the encoder does not know: an attrs instance is its fields.
+    """What stands for `value` in JSON, one level deep, where the encoder does not decide.
+
+    An attrs or dataclass instance is its fields, a date or a time its ISO 8601 text.
 
     Raises:
         TypeError: Nothing does.
     """
-    if attrs.has(type(value)):
-        return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
-    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+    kind = type(value)
+    if attrs.has(kind):
+        return {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
+    if dataclasses.is_dataclass(kind):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    raise TypeError(f"{kind.__name__} cannot be sent as JSON")
 
 
 def find_fault(value: Any, *, root: str) -> PayloadError | None:
@@ -57,35 +64,35 @@ def find_fault(value: Any, *, root: str) -> PayloadError | None:
 
 def _look(value: Any) -> tuple[str | None, Iterator[tuple[str, Any]] | None]:
     """What is wrong with `value` itself, and its children when it is a container."""
+    if isinstance(value, enum.Enum):
+        return _look(value.value)
     if isinstance(value, str):
         return (None if _is_unicode(value) else "text with a lone surrogate"), None
-    if isinstance(value, _SCALARS):
+    if type(value) in _SCALARS:
         return None, None
     if isinstance(value, int):
         return (None if _MIN_INT <= value <= _MAX_INT else "integer outside the 64-bit range"), None
-    if isinstance(value, float):
+    if type(value) is float:
         return (None if math.isfinite(value) else f"{value} is not a JSON number"), None
-    if isinstance(value, enum.Enum):
-        return _look(value.value)
     return _look_inside(value)
 
 
 def _look_inside(value: Any) -> tuple[str | None, Iterator[tuple[str, Any]] | None]:
-    if isinstance(value, (list, tuple)):
+    # The encoder takes subclasses of list and dict, but neither of tuple and float, nor of str as a key.
+    if isinstance(value, list) or type(value) is tuple:
         return None, ((f"[{index}]", child) for index, child in enumerate(value))
     if isinstance(value, dict):
         for key in value:
-            if not isinstance(key, str):
-                return f"key {key!r} is not text", None
+            if type(key) is not str:
+                return f"key {key!r} of type {type(key).__name__} is not text", None
             if not _is_unicode(key):
                 return f"key {key!r} has a lone surrogate", None
         return None, ((f".{key}", child) for key, child in value.items())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return None, ((f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value))
     try:
-        return _look_inside(jsonable(value))
-    except TypeError as error:
-        return str(error), None
+        simpler = jsonable(value)
+    except Exception as error:  # reading a value runs code of the user's: a property, a time zone
+        return str(error) or f"{type(value).__name__} cannot be read: {error!r}", None
+    return _look(simpler)
 
 
 def _is_unicode(text: str) -> bool:

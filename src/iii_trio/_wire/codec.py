@@ -11,7 +11,7 @@ name the place, or where the encoder is silent: it writes NaN as ``null`` and do
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 import attrs
 import orjson
@@ -78,7 +78,7 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
     """
     tree = _UNSTRUCTURE[type(frame)](frame)
     try:
-        encoded = orjson.dumps(tree, default=jsonable)
+        encoded = orjson.dumps(tree, default=jsonable, option=_OPTIONS)
     except TypeError as error:
         raise _fault(tree) or PayloadError(str(error)) from None
     if (b"null" in encoded or _may_be_deep(encoded)) and (fault := _fault(tree)):
@@ -91,6 +91,10 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
 def _may_be_deep(encoded: bytes) -> bool:
     return encoded.count(b"[") + encoded.count(b"{") > MAX_NESTING
 
+
+# Both the encoder and `find_fault` see these as `jsonable` does. Left to itself the encoder would write what is in the
+# `__dict__` of a dataclass instead of its fields, and crash on a time zone that raises.
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 _ROOTS: Final = {"data": "$", "result": "$", "config": "$"}
 
@@ -118,12 +122,21 @@ def _structure_fn(cls: type[Frame]) -> Callable[[Any, Any], Frame]:
 
 
 def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
-    always: Any = {name: override(omit_if_default=False) for name in cls.ALWAYS}
+    # Fields that hold a user's value are told from their default by identity: `!=` would run code of his, and that of an
+    # array answers with an array.
+    types = get_type_hints(cls)
+    values = {field.name: field.default for field in attrs.fields(cls) if types[field.name] is messages.Json}
+    always: Any = {name: override(omit_if_default=False) for name in (*cls.ALWAYS, *values)}
     plain = make_dict_unstructure_fn(cls, _CONVERTER, _cattrs_omit_if_default=True, **always)
     kind = cls.TYPE
+    omitted = [(name, default) for name, default in values.items() if name not in cls.ALWAYS]
 
     def unstructure(frame: Frame) -> dict[str, Any]:
-        return {"type": kind, **plain(frame)}
+        tree = {"type": kind, **plain(frame)}
+        for name, default in omitted:
+            if tree[name] is default:
+                del tree[name]
+        return tree
 
     return unstructure
 

@@ -54,12 +54,15 @@ def parse_url(url: str) -> EngineUrl:
     """
     if not isinstance(url, str):
         raise ConfigurationError(f"the engine's URL must be text, not {type(url).__name__}")
+    # First of all, since the words of urlsplit for what is wrong here would show a password.
+    if any(not 0x20 < ord(character) < 0x7F for character in url):
+        raise ConfigurationError("the engine's URL must be printable ASCII without spaces; percent-encode the rest")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise ConfigurationError(f"the engine's URL cannot be read: {error}") from None
-    if fault := _fault(parts, url):
+    if fault := _fault(parts):
         raise ConfigurationError(f"the engine's URL {fault}")
     return EngineUrl(
         tls=parts.scheme == "wss",
@@ -70,9 +73,7 @@ def parse_url(url: str) -> EngineUrl:
     )
 
 
-def _fault(parts: SplitResult, url: str) -> str | None:
-    if any(not 0x20 < ord(character) < 0x7F for character in url):
-        return "must be printable ASCII without spaces; percent-encode the rest"
+def _fault(parts: SplitResult) -> str | None:
     if parts.scheme not in _DEFAULT_PORTS:
         return f"must begin with ws:// or wss://, not {parts.scheme + ':' if parts.scheme else 'without a scheme'}"
     if not parts.hostname:

@@ -1,0 +1,71 @@
+"""Validators: each says which class, which field, and what is wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+import pytest
+
+from iii_trio._values import checks
+from iii_trio.errors import ConfigurationError
+
+
+def box(validator: checks.Validator) -> Any:
+    """A class with one field."""
+    return attrs.make_class("Box", {"value": attrs.field(validator=validator)})
+
+
+class Sub(int):
+    """A subclass."""
+
+
+@pytest.mark.parametrize(
+    ("validator", "good"),
+    [
+        pytest.param(checks.text, ["a", " a ", "é"], id="text"),
+        pytest.param(checks.non_negative, [0, 0.0, 1, 2.5, math.inf], id="non_negative"),
+        pytest.param(checks.positive, [1, 0.1, math.inf], id="positive"),
+        pytest.param(checks.between(0.0, 1.0), [0, 1, 0.5], id="between"),
+        pytest.param(checks.whole(-1), [-1, 0, 10**30, Sub(3)], id="whole"),
+        pytest.param(checks.flag, [True, False], id="flag"),
+        pytest.param(checks.one_of("a", None), ["a", None], id="one_of"),
+        pytest.param(checks.instance(str, bytes), ["", b""], id="instance"),
+        pytest.param(checks.optional(checks.text), [None, "a"], id="optional"),
+    ],
+)
+def test_what_fits_is_taken(validator: checks.Validator, good: list[Any]) -> None:
+    """As it is, without conversion."""
+    for value in good:
+        assert box(validator)(value).value is value
+
+
+@pytest.mark.parametrize(
+    ("validator", "value", "reason"),
+    [
+        pytest.param(checks.text, 7, "must be text, not int", id="text: a number"),
+        pytest.param(checks.text, "", "must not be blank", id="text: empty"),
+        pytest.param(checks.text, " \t\n", "must not be blank", id="text: blank, which the engine refuses"),
+        pytest.param(checks.non_negative, -0.1, "must be from 0 to inf, not -0.1", id="non_negative: below"),
+        pytest.param(checks.non_negative, math.nan, "not nan", id="non_negative: NaN compares with nothing"),
+        pytest.param(checks.non_negative, True, "must be a number, not bool", id="non_negative: True is not 1"),
+        pytest.param(checks.non_negative, "1", "must be a number, not str", id="non_negative: '1' is not 1"),
+        pytest.param(checks.positive, 0, "must be more than 0", id="positive: zero"),
+        pytest.param(checks.positive, -1, "must be from 0", id="positive: below"),
+        pytest.param(checks.between(0.0, 1.0), 1.1, "must be from 0.0 to 1.0, not 1.1", id="between: above"),
+        pytest.param(checks.between(0.0, 1.0), None, "not NoneType", id="between: nothing"),
+        pytest.param(checks.whole(1), 0, "must be at least 1, not 0", id="whole: below"),
+        pytest.param(checks.whole(1), 1.0, "must be a whole number, not float", id="whole: 1.0 is not whole"),
+        pytest.param(checks.whole(1), True, "must be a whole number, not bool", id="whole: True is not 1"),
+        pytest.param(checks.flag, "no", "must be True or False, not str", id="flag: 'no' is not True"),
+        pytest.param(checks.flag, 1, "must be True or False, not int", id="flag: 1 is not True"),
+        pytest.param(checks.one_of("a", "b"), "c", "must be 'a' or 'b', not 'c'", id="one_of: another"),
+        pytest.param(checks.instance(str, bytes), 1, "must be str or bytes, not int", id="instance: another class"),
+        pytest.param(checks.optional(checks.text), "", "must not be blank", id="optional: not None and wrong"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(validator: checks.Validator, value: Any, reason: str) -> None:
+    """The message says where it was."""
+    with pytest.raises(ConfigurationError, match=f"^Box.value .*{reason}"):
+        box(validator)(value)
