@@ -75,6 +75,7 @@ def test_no_backoff_given_is_the_default_one() -> None:
         pytest.param("headers", {"": "a"}, "cannot be sent", id="a header without a name"),
         pytest.param("headers", {"a b": "c"}, "cannot be sent", id="a header name with a space"),
         pytest.param("headers", {"é": "c"}, "cannot be sent", id="a header name beyond ASCII"),
+        pytest.param("headers", {"a": " b"}, "cannot be sent", id="a header that begins with a space"),
         pytest.param("headers", {"a": "b\r\nc: d"}, "cannot be sent", id="a header that smuggles another one in"),
         pytest.param("token", "", "must not be blank", id="a blank token"),
         pytest.param("ssl_context", "tls", "must be SSLContext", id="no SSL context"),

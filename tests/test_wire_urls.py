@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from iii_trio._wire.urls import DEFAULT_URL, EngineUrl, parse_url
 from iii_trio.errors import ConfigurationError
+from tests._session_values import examples
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_url_that_cannot_work_is_refused(url: Any, reason: str) -> None:
 
 
 @given(st.text(max_size=30) | st.text(max_size=20).map("ws://".__add__) | st.text("w:s/@[]?#%0a. ", max_size=20))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_text_is_a_url_or_refused(url: str) -> None:
     """Nothing else happens, and what is accepted can be sent in a request line."""
     try:

@@ -77,7 +77,11 @@ def _headers(instance: object, attribute: attrs.Attribute[Mapping[str, str]], va
 
 def _is_header(name: str, content: str) -> bool:
     plain = all(0x20 <= ord(c) < 0x7F for c in name + content)
-    return plain and bool(name) and not any(c in ' ():<>@,;\\"/[]?={}' for c in name)
+    return plain and bool(name) and content == content.strip() and not any(c in ' ():<>@,;\\"/[]?={}' for c in name)
+
+
+def _reconnection_config(value: ReconnectionConfig | None) -> ReconnectionConfig:
+    return ReconnectionConfig() if value is None else value
 
 
 @attrs.frozen(kw_only=True)
@@ -117,7 +121,7 @@ class InitOptions:
 
     reconnection_config: ReconnectionConfig = attrs.field(
         factory=ReconnectionConfig,
-        converter=attrs.converters.default_if_none(factory=ReconnectionConfig),
+        converter=_reconnection_config,
         validator=instance(ReconnectionConfig),
     )
     """Waits between attempts to reach the engine."""

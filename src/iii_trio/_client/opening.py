@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import trio
 
@@ -77,58 +77,92 @@ async def connect_iii(
     Arguments and errors are those of `open_iii`. If the client fails later, its error is raised in the nursery. When the
     nursery is cancelled the client is closed, which takes at most ``close_timeout``.
     """
-    client = _Assembly(url, options or InitOptions(), transport, open_stream)
-    await nursery.start(client.run_in_nursery)
-    return client.iii
+    opening = _OpenIII(url, options or InitOptions(), transport, open_stream)
+    iii: III = await nursery.start(opening.run)
+    return iii
 
 
 class _OpenIII:
     """The context manager behind `open_iii`.
 
-    It is written out, since a generator with a nursery in it would wrap the body's exceptions into groups.
+    It is written out, since a generator with a nursery in it would wrap the body's exceptions into groups. An interrupt
+    waits for the next checkpoint while one of its methods runs, so that it cannot come between entering and leaving.
     """
 
     def __init__(self, url: str | None, options: InitOptions, transport: str, open_stream: OpenStream | None) -> None:
         self._arguments = (url, options, transport, open_stream)
         self._assembly: _Assembly | None = None
-        self._nursery: Any = None
-        self._body = trio.CancelScope()
+        self._manager = trio.open_nursery()
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> III:
         if self._assembly is not None:
             raise ConfigurationError("open_iii(...) makes one connection; call it again for another one")
         self._assembly = assembly = _Assembly(*self._arguments)
         lifecycle = assembly.lifecycle
-        self._nursery = trio.open_nursery()
-        nursery = await self._nursery.__aenter__()
+        nursery = await self._manager.__aenter__()
+        # Not `nursery.start`, which waits for ever for a shielded task when it is cancelled meanwhile.
+        nursery.start_soon(lifecycle.serve)
         try:
-            await nursery.start(lifecycle.serve)
             await lifecycle.wait_ready()
         except BaseException:
-            await self._leave()
+            await self._leave(assembly)
             raise
-        lifecycle.body = self._body
-        self._body.__enter__()
+        lifecycle.body.__enter__()
         return assembly.iii
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         assert self._assembly is not None
         lifecycle = self._assembly.lifecycle
-        absorbed = bool(self._body.__exit__(kind, error, trace))
-        lifecycle.body = None
-        await self._leave()
+        rest = _leave_scope(lifecycle.body, error)
+        await self._leave(self._assembly)
         failure = lifecycle.failure
-        if failure is not None and (absorbed or error is None or isinstance(error, IIIError)):
+        if failure is not None and (rest is None or _is_ours(rest)):
             raise failure
-        return absorbed
+        if rest is not None and rest is not error:
+            raise rest
+        return False
 
-    async def _leave(self) -> None:
-        assert self._assembly is not None
-        await self._assembly.lifecycle.close()
-        self._assembly.release()
-        await self._nursery.__aexit__(None, None, None)
+    async def run(self, *, task_status: trio.TaskStatus[III]) -> None:
+        """Be the client in somebody else's nursery: end when it is closed, fail when it fails, close when cancelled."""
+        async with self as iii:
+            assert self._assembly is not None
+            task_status.started(iii)
+            await self._assembly.lifecycle.finished.wait()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _leave(self, assembly: _Assembly) -> None:
+        try:
+            await assembly.lifecycle.close()
+        finally:
+            try:
+                await self._manager.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:  # an interrupt hit a service: no other exception comes out of one
+                interrupt: BaseException = group
+                while isinstance(interrupt, BaseExceptionGroup):
+                    interrupt = interrupt.exceptions[0]
+                raise interrupt from None
+            finally:
+                assembly.release()
+
+
+def _leave_scope(scope: trio.CancelScope, error: BaseException | None) -> BaseException | None:
+    """Leave a scope with an error; returns what is left of it without the scope's own cancellation."""
+    try:
+        absorbed = scope.__exit__(None if error is None else type(error), error, None)
+    except BaseException as rest:  # what else was in a group
+        return rest
+    return None if absorbed else error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether it says nothing but what the client's own failure does: calls that ended with the client."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_ours(each) for each in error.exceptions)
+    return isinstance(error, IIIError)
 
 
 class _Assembly:
@@ -173,20 +207,6 @@ class _Assembly:
     def release(self) -> None:
         """Give the worker's name back."""
         NAMES.release(self._slot)
-
-    async def run_in_nursery(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Be the client in somebody else's nursery: end when it is closed, fail when it fails, close when cancelled."""
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self.lifecycle.serve)
-            try:
-                await self.lifecycle.wait_ready()
-                task_status.started()
-                await self.lifecycle.finished.wait()
-            finally:
-                await self.lifecycle.close()
-                self.release()
-        if self.lifecycle.failure is not None:
-            raise self.lifecycle.failure
 
 
 def _target(url: str | None, options: InitOptions, open_stream: OpenStream | None) -> Target:

@@ -11,7 +11,7 @@ import trio
 from iii_trio._link.transport import ConnectFailed, OpenStream, Transport
 from iii_trio._link.trio_websocket import serve_trio_websocket
 from iii_trio._wire.urls import EngineUrl
-from iii_trio.errors import AuthenticationError, HandshakeRefused, IIIError
+from iii_trio.errors import AuthenticationError, ConfigurationError, HandshakeRefused, IIIError
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +33,7 @@ async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[]
     Raises:
         ConnectFailed: It may work another time.
         AuthenticationError, HandshakeRefused: A server answered, and it was a no (`is_fatal`).
+        ConfigurationError: The host is no host name, or `open_stream` opens no stream.
     """
     with trio.move_on_after(target.timeout):
         stream = await (_open_stream(target) if target.open_stream is None else _open_custom(target.open_stream))
@@ -49,10 +50,17 @@ async def _open_stream(target: Target) -> trio.abc.Stream:
         stream = await trio.open_tcp_stream(url.host, url.port)
     except OSError as error:
         raise ConnectFailed(_words(error), refused=_is_refusal(error)) from error
+    except UnicodeError as error:  # how IDNA says that a label is empty or too long
+        raise ConfigurationError(f"the engine's URL names no possible host: {error}") from error
     if not url.tls:
         return stream
-    context = target.ssl_context or ssl.create_default_context()
-    secured = trio.SSLStream(stream, context, server_hostname=url.host, https_compatible=True)
+    try:
+        secured = trio.SSLStream(
+            stream, target.ssl_context or ssl.create_default_context(), server_hostname=url.host, https_compatible=True
+        )
+    except (ValueError, ssl.SSLError) as error:
+        await trio.aclose_forcefully(stream)
+        raise ConfigurationError(f"no TLS to {url.host} is possible with this ssl_context: {error}") from error
     try:
         await secured.do_handshake()
     except BaseException as error:
@@ -65,9 +73,12 @@ async def _open_stream(target: Target) -> trio.abc.Stream:
 
 async def _open_custom(open_stream: OpenStream) -> trio.abc.Stream:
     try:
-        return await open_stream()
+        stream = await open_stream()
     except Exception as error:  # a tunnel of the user's may fail in any way, and is tried again like any other
         raise ConnectFailed(f"open_stream failed: {error!r}") from error
+    if not isinstance(stream, trio.abc.Stream):
+        raise ConfigurationError(f"open_stream must return a trio.abc.Stream, not {type(stream).__name__}")
+    return stream
 
 
 def _words(error: OSError) -> str:
@@ -86,9 +97,9 @@ def _is_refusal(error: BaseException | None) -> bool:
 def is_fatal(error: IIIError, *, first: bool) -> bool:
     """Whether trying again is of no use.
 
-    Refused logins are. Another 4xx is at the first connection, where it means a wrong URL; later it may be a proxy in
-    front of an engine that restarts. All else may pass.
+    Refused logins are, and what cannot work. Another 4xx is at the first connection, where it means a wrong URL; later it
+    may be a proxy in front of an engine that restarts. All else may pass.
     """
     if isinstance(error, HandshakeRefused):
         return first and 400 <= error.status < 500
-    return isinstance(error, AuthenticationError)
+    return isinstance(error, (AuthenticationError, ConfigurationError))

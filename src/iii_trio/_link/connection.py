@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -23,10 +24,14 @@ class Liveness:
     """Seconds after which silence means something."""
 
     greeting_timeout: float
-    """The engine's first word, and the answers to the replay, come within this of silence, or the attempt has failed."""
+    """The engine's first word comes within this, and after it the answers to the replay within as much silence, or the
+    attempt has failed."""
 
     heartbeat_interval: float
+    """Silence after which the engine is pinged."""
+
     heartbeat_timeout: float
+    """Silence after which the link is lost. A replay takes no longer even when the engine is not silent."""
 
 
 @attrs.define(eq=False)
@@ -45,17 +50,25 @@ class Connection:
     room: trio.lowlevel.ParkingLot
     """Where those wait who found the outbox full."""
 
+    is_silent: bool = attrs.field(default=False, init=False)
+    """Whether it was given up because the engine said nothing: a goodbye would only wait for more silence."""
+
     _idle: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _writing: bool = attrs.field(default=False, init=False)
+    _is_over: bool = attrs.field(default=False, init=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _loss: str = attrs.field(default="the connection was closed", init=False)
 
     async def run(self) -> str:
         """Move frames until the connection is lost or `stop` is called; returns how it ended, for people."""
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                for loop in (self._read, self._write, self._watch):
-                    nursery.start_soon(self._until_lost, loop)
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    for loop in (self._read, self._write, self._watch):
+                        nursery.start_soon(self._until_lost, loop)
+        finally:
+            self._is_over = True
+            self._idle.unpark_all()
         return self._loss
 
     def stop(self) -> None:
@@ -63,8 +76,8 @@ class Connection:
         self._scope.cancel(reason="the connection is being closed")
 
     async def flush(self) -> None:
-        """Wait until everything that may be sent was handed to the socket."""
-        while self._writing or self.transport.has_pending or self._has_output():
+        """Wait until everything that may be sent was handed to the socket, or the connection is over."""
+        while not self._is_over and (self._writing or self.transport.has_pending or self._has_output()):
             await self._idle.park()
 
     def _has_output(self) -> bool:
@@ -77,7 +90,6 @@ class Connection:
         except LinkLost as error:
             self._loss = str(error)
             self._scope.cancel(reason=f"the link is lost: {error}")
-            self._idle.unpark_all()
 
     async def _read(self) -> None:
         while True:
@@ -106,19 +118,24 @@ class Connection:
         Any byte counts as life and only silence is pinged: the engine answers pings from the queue that calls use, so a
         late pong means a busy link and silence a dead one (docs/engine.md, "Liveness").
         """
-        pinged = 0.0
+        opened, pinged = trio.current_time(), -math.inf
         while True:
             now, heard = trio.current_time(), self.transport.last_received
-            limit = self._silence_limit()
-            if now - heard >= limit:
-                raise LinkLost(f"the engine was silent for {limit:g} s")
+            give_up_at, reason = self._patience(opened, heard)
+            if now >= give_up_at:
+                self.is_silent = True
+                raise LinkLost(reason)
             if now - max(heard, pinged) >= self.liveness.heartbeat_interval:
                 self.session.ping()
                 pinged = now
-            await trio.sleep_until(min(heard + limit, max(heard, pinged) + self.liveness.heartbeat_interval))
+            await trio.sleep_until(min(give_up_at, max(heard, pinged) + self.liveness.heartbeat_interval))
 
-    def _silence_limit(self) -> float:
-        connection = self.session.connection
-        if connection is not None and connection.state is not State.READY:
-            return self.liveness.greeting_timeout
-        return self.liveness.heartbeat_timeout
+    def _patience(self, opened: float, heard: float) -> tuple[float, str]:
+        """When the engine will have been waited for long enough, and how that is put."""
+        greeting, silence = self.liveness.greeting_timeout, self.liveness.heartbeat_timeout
+        state = None if self.session.connection is None else self.session.connection.state
+        if state is State.OPENING:
+            return opened + greeting, f"the engine did not greet within {greeting:g} s"
+        if state in (State.GREETED, State.REPLAYING):
+            return min(heard + greeting, opened + greeting + silence), "the engine did not answer the registration"
+        return heard + silence, f"the engine was silent for {silence:g} s"

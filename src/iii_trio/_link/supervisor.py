@@ -17,7 +17,13 @@ from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay
 from iii_trio._session.session import Event, Fatal, Ready, Session
 from iii_trio._wire.messages import InvokeFunction
-from iii_trio.errors import AuthenticationError, EngineUnavailable, HandshakeRefused, IIIError
+from iii_trio.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    EngineUnavailable,
+    HandshakeRefused,
+    IIIError,
+)
 
 logger = logging.getLogger("iii_trio")
 
@@ -42,7 +48,7 @@ class Supervisor:
     """Connections that were opened."""
 
     connect_failures: int = 0
-    """Attempts that did not lead to a ready connection."""
+    """Attempts that led to no connection."""
 
     last_loss: str | None = None
     """How the last attempt or connection ended."""
@@ -61,17 +67,18 @@ class Supervisor:
     async def run(self) -> IIIError | None:
         """Stay connected until the session is closed; returns the error that ended it otherwise."""
         give_up_at = trio.current_time() + self.open_timeout
-        while True:
+        while not self.session.is_final:
             refused = await self._attempt()
-            if self._fatal is not None or self.session.is_final:
+            if self.session.is_final:
+                break
+            if self._fatal is not None:
                 return self._fatal
             wait = delay(self._failures, self.backoff, random.random(), refused=refused)  # noqa: S311 - it spreads clients, and keeps no secret
             self._failures += 1
             if self._is_hopeless(trio.current_time() + wait, give_up_at):
                 return EngineUnavailable("OFFLINE", f"no engine at {self.target.url}: {self.last_loss}")
             await self._pause(wait)
-            if self.session.is_final:
-                return None
+        return None
 
     async def flush(self) -> None:
         """Wait until what may be sent was handed to the socket; returns at once without a connection."""
@@ -103,7 +110,7 @@ class Supervisor:
                 self._waiting = None
                 if transport is not None and not self.session.is_final:
                     await self._carry(transport)
-            except (ConnectFailed, AuthenticationError, HandshakeRefused) as error:
+            except (ConnectFailed, AuthenticationError, HandshakeRefused, ConfigurationError) as error:
                 failure = error
             nursery.cancel_scope.cancel(reason="the connection is over")
         if failure is not None:
@@ -114,15 +121,15 @@ class Supervisor:
         """Run the session over an open transport until one of them ends, then close it."""
         self.connects += 1
         self.session.connected()
-        self._connection = Connection(
+        self._connection = connection = Connection(
             transport, self.session, self.liveness, self._handle, bell=self.bell, room=self.room
         )
         reason = "the connection was closed"
         try:
-            reason = await self._connection.run()
+            reason = await connection.run()
         finally:
             self._connection = None
-            with trio.move_on_after(self.close_timeout, shield=True):
+            with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True):
                 await transport.aclose()
             self.last_loss = reason
             self.session.disconnected(reason)

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError
 
 from iii_trio._link.coalescing import CoalescingStream
 from iii_trio._link.transport import ConnectFailed, LinkLost, Transport
@@ -22,6 +23,7 @@ logger = logging.getLogger("iii_trio")
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _QUEUED_MESSAGES: Final = 64
+_ABNORMAL: Final = 1006
 
 
 class TrioWebSocketTransport(Transport):
@@ -32,9 +34,13 @@ class TrioWebSocketTransport(Transport):
     # It cannot send a message in pieces, and the engine takes no larger frame (docs/engine.md, "Sizes").
     MAX_OUTGOING: ClassVar = 16 * 1024 * 1024
 
-    def __init__(self, socket: trio_websocket.WebSocketConnection, stream: CoalescingStream) -> None:
+    def __init__(
+        self, socket: trio_websocket.WebSocketConnection, stream: CoalescingStream, max_message_size: int
+    ) -> None:
         self._socket = socket
         self._stream = stream
+        self._max_message_size = max_message_size
+        self._was_cut = False
 
     @property
     def last_received(self) -> float:
@@ -49,42 +55,53 @@ class TrioWebSocketTransport(Transport):
     async def send(self, messages: Sequence[bytes]) -> None:
         """See `Transport`."""
         stream = self._stream
-        stream.batching = True
         try:
-            for message in messages:
-                await self._socket.send_message(message.decode())
+            stream.batching = True
+            try:
+                for message in messages:
+                    await self._socket.send_message(message.decode())
+            finally:
+                stream.batching = False
             await stream.flush()
-        except (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise _loss(error) from None
-        finally:
-            stream.batching = False
+        # The library sends no Close before it says that the peer broke a rule, so it may refuse to send anything else.
+        except (trio_websocket.ConnectionClosed, LocalProtocolError) as error:
+            raise self._loss(error) from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise self._loss(error) from None
+        except trio.Cancelled:
+            self._was_cut = True
+            raise
 
     async def receive(self) -> Sequence[str | bytes]:
         """See `Transport`."""
         try:
             return (await self._socket.get_message(),)
         except trio_websocket.ConnectionClosed as error:
-            raise _loss(error) from None
+            raise self._loss(error) from None
 
     async def aclose(self) -> None:
         """See `Transport`."""
-        self._stream.corked = False
+        stream = self._stream
         try:
-            await self._socket.aclose()
-        except trio.BrokenResourceError:
+            # Behind half a frame, and at a stream that has ended, there is nothing to say and nobody to wait for.
+            if not self._was_cut and not stream.ended:
+                stream.corked = False
+                await self._socket.aclose()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             logger.debug("the connection broke while it was closed")
         finally:
-            await trio.aclose_forcefully(self._stream)
+            await trio.aclose_forcefully(stream)
 
-
-def _loss(error: Exception) -> LinkLost:
-    if not isinstance(error, trio_websocket.ConnectionClosed):
-        return LinkLost(f"the connection broke ({error})" if str(error) else "the connection broke")
-    reason = error.reason
-    if reason is None or reason.code == 1006:
+    def _loss(self, error: Exception) -> LinkLost:
+        reason = error.reason if isinstance(error, trio_websocket.ConnectionClosed) else None
+        if reason is not None and reason.reason == f"Exceeded maximum message size: {self._max_message_size} bytes":
+            return LinkLost(f"the engine sent a message of more than {self._max_message_size} bytes")
+        if reason is not None and reason.code != _ABNORMAL:
+            said = f" {reason.reason!r}" if reason.reason else ""
+            return LinkLost(f"the engine closed the connection (code {reason.code}{said})")
+        if self._stream.fault is not None:
+            return LinkLost(f"the connection broke ({self._stream.fault})")
         return LinkLost("the connection ended without a Close")
-    said = f" {reason.reason!r}" if reason.reason else ""
-    return LinkLost(f"the engine closed the connection (code {reason.code}{said})")
 
 
 async def serve_trio_websocket(
@@ -105,11 +122,12 @@ async def serve_trio_websocket(
     """
     wrapped = CoalescingStream(stream, on_pending)
     opened = False
+    ended_by: ExceptionGroup[Exception] | None = None
     try:
         async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as handshake:
+            async with trio.open_nursery() as handshake:
                 # trio-websocket waits for ever when the stream ends in the middle of the handshake.
-                nursery.start_soon(_cancel_at_end, wrapped, handshake)
+                handshake.start_soon(_cancel_when_hopeless, wrapped, nursery.cancel_scope)
                 socket = await trio_websocket.wrap_client_stream(
                     nursery,
                     wrapped,  # type: ignore[arg-type]  # any stream will do: it asks for no more than the ABC has
@@ -120,32 +138,37 @@ async def serve_trio_websocket(
                     max_message_size=max_message_size,
                     receive_buffer_size=_RECEIVE_BYTES,
                 )
-                opened = True
-                wrapped.corked = True
-                task_status.started(TrioWebSocketTransport(socket, wrapped))
+                handshake.cancel_scope.cancel(reason="the handshake is done")
+            opened = True
+            wrapped.corked = True
+            task_status.started(TrioWebSocketTransport(socket, wrapped, max_message_size))
     except* Exception as group:  # whatever the peer did to the library's task ends this connection and nothing else
-        if not opened:
-            raise _refusal(group) from None
+        ended_by = group
         logger.debug("trio-websocket's task ended with %r", group)
     finally:
         await trio.aclose_forcefully(wrapped)
     if not opened:
-        raise ConnectFailed("the connection ended before the WebSocket handshake was done")
+        # Not in `except*`: Python before 3.11.4 wraps what is raised there in a group.
+        raise _refusal(ended_by, wrapped) from None
 
 
-async def _cancel_at_end(stream: CoalescingStream, handshake: trio.CancelScope) -> None:
-    await stream.ended.wait()
-    handshake.cancel(reason="the stream ended during the handshake")
+async def _cancel_when_hopeless(stream: CoalescingStream, scope: trio.CancelScope) -> None:
+    await stream.hopeless.wait()
+    scope.cancel(reason="no handshake can come of this stream")
 
 
-def _refusal(group: BaseExceptionGroup[Exception]) -> Exception:
+def _refusal(group: BaseExceptionGroup[Exception] | None, stream: CoalescingStream) -> Exception:
     """The one error that stands for a failed handshake."""
+    status = stream.refusal
+    if status in (401, 403):
+        return AuthenticationError(f"the server refused the login with HTTP status {status}", code=str(status))
+    if status is not None:
+        return HandshakeRefused(f"the server answered the WebSocket handshake with HTTP status {status}", status=status)
+    if stream.fault is not None:
+        return ConnectFailed(f"the WebSocket handshake failed: {stream.fault}")
+    if group is None:
+        return ConnectFailed("the connection ended before the WebSocket handshake was done")
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if not isinstance(error, trio_websocket.ConnectionRejected):
-        return ConnectFailed(f"the WebSocket handshake failed: {str(error) or type(error).__name__}")
-    status = error.status_code
-    if status in (401, 403):
-        return AuthenticationError(f"the server refused the login with HTTP status {status}", code=str(status))
-    return HandshakeRefused(f"the server answered the WebSocket handshake with HTTP status {status}", status=status)
+    return ConnectFailed(f"the WebSocket handshake failed: {str(error) or type(error).__name__}")

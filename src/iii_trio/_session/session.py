@@ -39,6 +39,8 @@ REGISTER_WORKER: Final = "engine::workers::register"
 
 _LIVE: Final = (Connection.GREETED, Connection.REPLAYING, Connection.READY)
 
+_MAX_GHOSTS: Final = 8
+
 
 @attrs.frozen
 class Ready:
@@ -122,11 +124,14 @@ class Session:
     worker_id: str | None = None
     """What the engine calls this worker on the present connection, or called it on the last."""
 
-    reattach_token: str | None = attrs.field(default=None, repr=False)
     client: Machine[Client, ClientEvent] = attrs.field(
         factory=lambda: Machine(Client.STARTING, states.CLIENT_TRANSITIONS), init=False
     )
     connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
+    _ghosts: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
+    """Ids and tokens of our connections that the engine may still hold, oldest first: nothing that came after proves that
+    they were retired."""
+
     _ids: InvocationIds = attrs.field(factory=InvocationIds, init=False)
     _barriers: deque[_Barrier] = attrs.field(factory=deque, init=False)
     _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
@@ -339,25 +344,29 @@ class Session:
     def _greet(self, frame: wire.WorkerRegistered) -> None:
         assert self.connection is not None
         self.connection.fire(ConnectionEvent.GREETING)
-        previous = (self.worker_id, self.reattach_token)
-        self.worker_id, self.reattach_token = frame.worker_id, frame.reattach_token
-        self._replay(*previous)
+        self.worker_id = frame.worker_id
+        self._replay()
+        if frame.reattach_token is not None:
+            self._ghosts[frame.worker_id] = frame.reattach_token
+        if len(self._ghosts) > _MAX_GHOSTS:
+            # The oldest was ready once and owns everything; the next ones may not even have been heard.
+            del self._ghosts[list(self._ghosts)[1]]
 
-    def _replay(self, previous_id: str | None, previous_token: str | None) -> None:
+    def _replay(self) -> None:
         """Queue the beginning of a connection, in the only order in which nothing can get in its own way.
 
         The old connection must be gone before its name and functions are claimed again, and the answer to the ping comes
-        after every refusal (docs/engine.md, "Registration").
+        after every refusal (docs/engine.md, "Registration"). A connection may have been lost before the engine read that
+        it replaces another, so all are named that could be left.
         """
         assert self.connection is not None
-        if previous_id is not None and previous_token is not None:
-            self._put_first(object(), self.encode(wire.Reattach(previous_id, previous_token)))
+        for ghost in self._ghosts.items():
+            self._put_first(object(), self.encode(wire.Reattach(*ghost)))
         self._register_id = self._ids.fresh()
         self._put_first(object(), self._encode_register(self._register_id))
         for registration in self.registry:
             self._put_first(object(), registration.encoded)
         self._put_first(_Barrier(list(self.registry), confirms_replay=True), self.encode(wire.Ping()))
-        self._replayed = None
         self.connection.fire(ConnectionEvent.REPLAY)
 
     def _encode_register(self, invocation_id: str) -> bytes:
@@ -406,6 +415,7 @@ class Session:
             return None
         assert self.connection is not None
         self.connection.fire(ConnectionEvent.CONFIRMATION)
+        self._ghosts = {name: token for name, token in self._ghosts.items() if name == self.worker_id}
         self._accept(self._replayed)
         if self.client.allows(ClientEvent.READY):
             self.client.fire(ClientEvent.READY)

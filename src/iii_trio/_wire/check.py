@@ -1,4 +1,4 @@
-"""What a JSON value must be so that the engine can decode it, and where it is not.
+"""What a JSON value must be so that the engine decodes it unchanged, and where it is not.
 
 The limits are the engine's: 64-bit integers, finite numbers, text without lone surrogates, text keys, and 127 containers
 inside each other, the frame included (docs/wire.md, "What the engine cannot decode").
