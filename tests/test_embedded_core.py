@@ -300,3 +300,15 @@ def test_the_writer_is_woken_once_for_what_it_has_not_taken() -> None:
     link.outbox.clear()
     engine.receive(link, '{"type":"ping"}')
     assert len(woken) == 2
+
+
+def test_what_a_connection_sent_before_its_end_was_noticed_has_no_effect(bench: Bench) -> None:
+    """A ghost that still took the worker's name would own it for ever, and refuse its successor."""
+    ghost = bench.connect()
+    bench.engine.disconnect(ghost.link)
+    ghost.sends("invokefunction", function_id="engine::workers::register", data={"name": "w"}, invocation_id=uuid_of(1))
+    ghost.sends("registerfunction", id="f")
+    heir = bench.worker()
+    assert heir.calls("engine::workers::register", {"name": "w"}, call=2)[0]["result"] == {"success": True}
+    heir.sends("registerfunction", id="f")
+    assert heir.takes() == []

@@ -168,7 +168,12 @@ class Engine:
         return connection
 
     def receive(self, connection: Connection, message: str | bytes) -> None:
-        """Act on one message; one that cannot be decoded is only remembered."""
+        """Act on one message; one that cannot be decoded is only remembered, and one of a connection that is gone is not read.
+
+        A reader may have taken it in before it heard of the end, and nothing may be filed under a worker that left.
+        """
+        if connection.phase is Phase.GONE:
+            return
         try:
             frame = decode(message)
         except Undecodable as error:
