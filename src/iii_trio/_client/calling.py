@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 import trio
@@ -82,6 +84,7 @@ class Caller:
         with trio.CancelScope(deadline=deadline) if self._is_full(frame) else contextlib.nullcontext():
             await self._wait_room(frame, wanted.function_id)
         if self._is_full(frame):
+            self.session.counters.timed_out_calls += 1
             raise _timeout(call_id, wanted.function_id)
         wake = functools.partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
         return await self._wait_settled(Call(call_id, wanted.function_id, deadline, wake), frame), call_id
@@ -125,9 +128,20 @@ class Caller:
         return not outbox.has_room(outbox.calls, len(frame))
 
     async def _wait_room(self, frame: bytes, function_id: str) -> None:
-        while self._is_full(frame):
-            await self.room.park()
-            self.check_open(function_id)
+        if not self._is_full(frame):
+            return
+        # It is listed like the calls in the outbox, since their end is how the end of the client shows without a link.
+        waiting = Call(self.session.new_invocation_id(), function_id, math.inf, self._wake_waiting)
+        self.session.calls.add(waiting)
+        try:
+            while self._is_full(frame):
+                await self.room.park()
+                self.check_open(function_id)
+        finally:
+            self.session.calls.remove(waiting.id)
+
+    def _wake_waiting(self) -> None:
+        self.room.unpark_all()
 
     async def _wait_settled(self, call: Call, frame: bytes) -> Any:
         def abort(_: object) -> trio.lowlevel.Abort:
@@ -135,7 +149,11 @@ class Caller:
             return trio.lowlevel.Abort.SUCCEEDED
 
         self.session.call(call, frame)
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        try:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        finally:
+            if not call.sent:  # it was taken out of the outbox, which only tells of room when it is emptied
+                self.room.unpark_all()
         if call.error is not None:
             raise call.error
         return call.result
@@ -155,6 +173,22 @@ def _timeout(call_id: str, function_id: str) -> InvocationTimeout:
         invocation_id=call_id,
         fate=Fate.NEVER_SENT,
     )
+
+
+def check_returns(returns: type[Any]) -> None:
+    """Make sure that there can be an answer of this shape.
+
+    Raises:
+        ConfigurationError: Nobody knows how to make it.
+    """
+    try:
+        _RESULTS.get_structure_hook(returns)
+    except Exception as error:  # an unknown type, or one with annotations that lead nowhere
+        raise ConfigurationError(f"returns={returns!r} is no type that a result can have: {error}") from None
+    if get_origin(returns) in (list, dict, Union, UnionType):
+        for part in get_args(returns):
+            if part is not type(None):
+                check_returns(part)
 
 
 def as_result(value: Any, returns: type[T], call_id: str, function_id: str) -> T:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 import attrs
 import trio
 
-from iii_trio._client.calling import Caller, as_request, as_result
+from iii_trio._client.calling import Caller, as_request, as_result, check_returns
 from iii_trio._client.handles import FunctionRef
 from iii_trio._client.lifecycle import Lifecycle
 from iii_trio._client.namespaces import is_builtin
@@ -78,7 +78,8 @@ class III(trio.abc.AsyncResource):
             request_format: JSON Schema of the payload; not enforced.
             response_format: JSON Schema of the result; not enforced.
             concurrency: How many invocations may run at once; the others wait. None sets no limit.
-            timeout: Seconds after which a running handler is cancelled and its caller told so.
+            timeout: Seconds after which a running handler is cancelled and its caller told so; waiting for its turn does
+                not count. A thread cannot be cancelled: it is abandoned, and keeps its place until it returns.
             force: Take an id of the engine's own. It replaces the engine's function for everybody, and nobody has it any
                 more once this worker is gone.
 
@@ -104,7 +105,8 @@ class III(trio.abc.AsyncResource):
             )
         function = _as_function(described.id, handler, concurrency, timeout)
         frame = RegisterFunction(**attrs.asdict(described, recurse=False))
-        return FunctionRef(self._session, self._session.register(frame, function), handler)
+        registration = self._session.register(frame, function)
+        return FunctionRef(self._session, registration, handler)
 
     def function(
         self,
@@ -238,6 +240,8 @@ class III(trio.abc.AsyncResource):
             "metadata": metadata,
         }
         wanted = as_request(request, asked)
+        if returns is not None:
+            check_returns(returns)
         self._caller.check_open(wanted.function_id)
         if isinstance(wanted.action, TriggerActionVoid):
             if returns is not None:
@@ -328,7 +332,8 @@ class III(trio.abc.AsyncResource):
     async def aclose(self) -> None:
         """End the client: calls end `ClientClosed`, handlers are cancelled, and what is queued is sent.
 
-        Bounded by `close_timeout`, and carried out even when it is cancelled. A second time it does nothing.
+        Bounded by `close_timeout`, and carried out even when it is cancelled. A second time it does nothing. In a handler
+        of this client, which cannot outlive it, it sets the end going and returns.
         """
         await self._lifecycle.close()
         await trio.lowlevel.checkpoint()
@@ -367,4 +372,6 @@ def _as_function(function_id: str, handler: Callable[..., Any], concurrency: Any
     if type(timeout) not in (int, float) or not timeout > 0:
         raise ConfigurationError(f"the timeout of {function_id!r} must be more than 0 seconds")
     slots = None if concurrency is None else trio.CapacityLimiter(concurrency)
+    if isinstance(handler, FunctionRef):  # two decorators on one handler
+        handler = handler.handler
     return Function(inspect_handler(function_id, handler), concurrency, timeout, slots)

@@ -16,18 +16,26 @@ from iii_trio.errors import ClientClosed, ConfigurationError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class FunctionRef(Generic[F]):
     """A registered function. Calling it calls the handler itself, here, without the engine."""
 
-    _session: Session = attrs.field(repr=False)
-    _registration: Registration = attrs.field(repr=False)
-    _handler: F = attrs.field(repr=False)
+    _session: Session
+    _registration: Registration
+    _handler: F
 
     @property
     def id(self) -> str:
         """Id of the function."""
         return self._registration.id
+
+    @property
+    def handler(self) -> F:
+        """The handler itself."""
+        return self._handler
+
+    def __repr__(self) -> str:
+        return f"<FunctionRef {self.id!r}, {self._registration.verdict.value}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the handler returns for these arguments; for tests and for local use."""
@@ -57,7 +65,7 @@ class FunctionRef(Generic[F]):
         registration = self._registration
         while registration.verdict is Verdict.PENDING and not self._session.is_final:
             self._session.confirm(registration)
-            await _next_verdict(registration)
+            await _next_change(registration)
         await trio.lowlevel.checkpoint()
         if registration.verdict is Verdict.REFUSED and registration.error is not None:
             raise copy.copy(registration.error)
@@ -67,7 +75,8 @@ class FunctionRef(Generic[F]):
             raise ClientClosed("SHUTDOWN", "this client was closed", function_id=self.id)
 
 
-async def _next_verdict(registration: Registration) -> None:
+async def _next_change(registration: Registration) -> None:
+    """Wait for a verdict, or for the end of the client."""
     task = trio.lowlevel.current_task()
 
     def wake() -> None:

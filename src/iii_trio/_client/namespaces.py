@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from iii_trio._session.registry import Registry
+from iii_trio._session.registry import Registry, Verdict
 
 _BUILTIN_PREFIXES: Final = ("engine::", "state::", "stream::", "iii::", "configuration::")
 _BUILTIN_IDS: Final = frozenset({"publish"})
@@ -23,6 +23,11 @@ def target_namespace(function_id: str, asked: str | None, own: str, registry: Re
     """What goes into the frame; None stands for ``default``."""
     if asked is not None:
         return asked
-    if is_builtin(function_id) and registry.find(function_id) is None:
+    if is_builtin(function_id) and not _owns(registry, function_id):
         return None
     return None if own == "default" else own
+
+
+def _owns(registry: Registry, function_id: str) -> bool:
+    registration = registry.find(function_id)
+    return registration is not None and registration.verdict is not Verdict.REFUSED

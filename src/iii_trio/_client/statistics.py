@@ -28,7 +28,7 @@ class ClientStatistics:
     """Functions that are registered here."""
 
     calls_in_flight: int
-    """Calls that wait for their answer, sent or not."""
+    """Calls that wait for room in the outbox, or for their answer, sent or not."""
 
     timed_out_calls: int
     """Calls that ended at their time-out."""

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import attrs
+import trio
 
 
 @attrs.frozen(kw_only=True)
@@ -42,3 +43,44 @@ def current_invocation() -> Invocation | None:
 def enter(invocation: Invocation) -> None:
     """Make `invocation` the current one of this task."""
     _CURRENT.set(invocation)
+
+
+@attrs.define(eq=False)
+class ThreadCalls:
+    """The calls that a sync handler makes from its thread, so that they end when its invocation does.
+
+    trio lets the calls of an abandoned thread go on. They would keep the thread, which nobody waits for any more, from
+    returning, and with it its place among the threads.
+    """
+
+    _scopes: set[trio.CancelScope] = attrs.field(factory=set)
+    _ended: bool = False
+
+    def add(self, scope: trio.CancelScope) -> None:
+        """List the scope of a call; cancels it when the invocation has ended already."""
+        self._scopes.add(scope)
+        if self._ended:
+            scope.cancel(reason="the handler's invocation has ended")
+
+    def remove(self, scope: trio.CancelScope) -> None:
+        """The call has ended by itself."""
+        self._scopes.discard(scope)
+
+    def cancel(self) -> None:
+        """The invocation has ended: end all calls, those that are still to come included."""
+        self._ended = True
+        for scope in self._scopes:
+            scope.cancel(reason="the handler's invocation has ended")
+
+
+_THREAD: Final[ContextVar[ThreadCalls | None]] = ContextVar("iii_trio_thread_calls", default=None)
+
+
+def current_thread_calls() -> ThreadCalls | None:
+    """Where the calls of this sync handler are listed; None outside of the threads of handlers."""
+    return _THREAD.get()
+
+
+def enter_thread(calls: ThreadCalls) -> None:
+    """Make `calls` the current ones of this thread."""
+    _THREAD.set(calls)

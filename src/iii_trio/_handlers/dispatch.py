@@ -1,7 +1,7 @@
 """From an invocation to its answer: one task each, limits, and what becomes of a handler that fails.
 
 Nothing is queued without a bound: what is accepted runs or waits for its function's ``concurrency`` or for a thread, and
-what goes beyond the bounds is refused ``overloaded`` at once.
+what goes beyond the bounds is refused ``overloaded`` at once, or when its turn comes and too many handlers run.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import inspect
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import trio
 
-from iii_trio._handlers.context import Invocation, enter
+from iii_trio._handlers.context import Invocation, ThreadCalls, enter, enter_thread
 from iii_trio._handlers.signature import Signature
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
@@ -25,6 +25,11 @@ logger = logging.getLogger("iii_trio")
 
 CALLER_KEY = "_caller_worker_id"
 """What the engine adds to a payload that is an object (docs/engine.md, "Calls")."""
+
+FAILED: Final = "invocation_failed"
+"""The code of a handler that raised, or whose result cannot be sent."""
+
+_OVERLOADED: Final = ErrorBody("overloaded", "this worker has more to do than it may accept")
 
 
 @attrs.define(eq=False)
@@ -36,7 +41,7 @@ class Function:
     timeout: float
     slots: trio.CapacityLimiter | None = None
     active: int = 0
-    """Invocations that were accepted and have not ended."""
+    """Invocations that were accepted and have not ended; one whose thread was abandoned ends when that returns."""
 
 
 @attrs.define
@@ -83,15 +88,15 @@ class Dispatcher:
         """Start a handler, or answer at once that none will run. Never blocks: the reader calls it."""
         registration = self.session.registry.find(frame.function_id)
         if registration is None or self.nursery is None:
-            self._refuse(frame, "function_not_found", f"this worker has no function {frame.function_id!r}")
+            unknown = f"this worker has no function {frame.function_id!r}"
+            self._refuse(frame, ErrorBody("function_not_found", unknown))
             return
         function: Function = registration.handler
         waits = self._has_to_wait(function)
         counters = self.counters
-        full = counters.pending >= self.max_pending if waits else self._is_full()
-        if full:
+        if counters.pending >= self.max_pending if waits else self._is_full():
             counters.overloaded += 1
-            self._refuse(frame, "overloaded", "this worker has more to do than it may accept")
+            self._refuse(frame, _OVERLOADED)
             return
         counters.accepted += 1
         function.active += 1
@@ -112,8 +117,8 @@ class Dispatcher:
     def _is_full(self) -> bool:
         return self.max_running is not None and self.counters.running >= self.max_running
 
-    def _refuse(self, frame: InvokeFunction, code: str, message: str) -> None:
-        answer = self.session.encode(_failure(frame, ErrorBody(code, message)))
+    def _refuse(self, frame: InvokeFunction, error: ErrorBody) -> None:
+        answer = self.session.encode(_failure(frame, error))
         outbox = self.session.outbox
         # The reader cannot wait for room. An engine that sends this much and reads nothing is not waiting for the answer.
         if outbox.has_room(outbox.results, len(answer)):
@@ -133,15 +138,18 @@ class Dispatcher:
             task.end()
 
     async def _answer(self, task: _Task, frame: InvokeFunction) -> InvocationResult:
-        """Run the handler; whatever it does becomes an answer, cancellation from outside excepted."""
+        """Run the handler; whatever it does becomes an answer, cancellation from outside and Ctrl-C excepted."""
         try:
             result = await self._run(task, frame)
+        except _Overloaded:
+            self.counters.overloaded += 1
+            return _failure(frame, _OVERLOADED)
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
-            cancelled, rest = group.split(trio.Cancelled)
-            if cancelled is not None:
+            ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
+            if ours is not None:
                 logger.debug("a cancelled handler of %r raised %r", frame.function_id, rest)
-                raise cancelled from None
+                raise ours from None
             return self._failed(frame, group)
         except (Exception, SystemExit) as error:
             return self._failed(frame, error)
@@ -150,101 +158,142 @@ class Dispatcher:
     async def _run(self, task: _Task, frame: InvokeFunction) -> Any:
         payload, caller = _without_caller(frame.data)
         enter(_context(frame, caller))
-        handler = task.function.signature.bind(payload, frame.metadata)
-        slots = task.function.slots
-        if slots is None:
-            return await self._run_in_time(task, handler)
-        async with slots:
-            return await self._run_in_time(task, handler)
-
-    async def _run_in_time(self, task: _Task, handler: Callable[[], Any]) -> Any:
-        timeout = task.function.timeout
-        with trio.CancelScope(deadline=trio.current_time() + timeout) as scope:
-            if task.function.signature.is_async:
+        function = task.function
+        handler = function.signature.bind(payload, frame.metadata)
+        if function.slots is not None:
+            await function.slots.acquire_on_behalf_of(task)
+            task.holds_slot = True
+        with task.scope:
+            if function.signature.is_async:
                 task.start()
                 return await handler()
             return await self._run_in_thread(task, handler)
-        assert scope.cancelled_caught
+        assert task.scope.cancelled_caught
         self.counters.timed_out += 1
-        raise TimeoutError(f"the handler was cancelled after {timeout:g} s")
+        raise TimeoutError(f"the handler was cancelled after {function.timeout:g} s")
 
     async def _run_in_thread(self, task: _Task, handler: Callable[[], Any]) -> Any:
+        calls = ThreadCalls()
         try:
             # The thread, and with it its place in the limiter, may outlive this task: that is what keeps threads bounded.
             limiter: Any = task
-            result = await trio.to_thread.run_sync(handler, abandon_on_cancel=True, limiter=limiter)
+            return await trio.to_thread.run_sync(_in_thread, handler, calls, abandon_on_cancel=True, limiter=limiter)
         except trio.Cancelled:
-            if task.holds_thread:
+            if task.in_thread:
                 self.counters.abandoned_threads += 1
+                calls.cancel()
             raise
-        if inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
-            raise TypeError("a sync handler returned an awaitable; make the handler itself async")
-        return result
 
     def _encode(self, frame: InvokeFunction, answer: InvocationResult) -> bytes:
         try:
             return self.session.encode(answer)
-        except PayloadError as error:
-            self.counters.failed += 1
-            return self.session.encode(
-                _failure(frame, ErrorBody("invocation_failed", f"the result cannot be sent: {error}"))
-            )
+        except Exception as error:  # PayloadError, and whatever an object of the handler's raises when it is looked at
+            if answer.error is None:
+                self.counters.failed += 1
+            fault = _words(error if isinstance(error, PayloadError) else repr(error))
+            return self.session.encode(_failure(frame, ErrorBody(FAILED, f"the result cannot be sent: {fault}")))
 
     def _failed(self, frame: InvokeFunction, error: BaseException) -> InvocationResult:
         self.counters.failed += 1
         logger.warning("the handler of %r failed", frame.function_id, exc_info=error)
-        stack = "".join(traceback.format_exception(error)) if self.send_stack_traces else None
-        if isinstance(error, InvocationError) and error.invocation_id is None and not is_reserved(error.code):
-            return _failure(frame, ErrorBody(error.code, error.message, stack))
-        # An error of a call that the handler made keeps its code in the message only: as the code it would say of this
-        # call what was true of the other one (docs/fates.md).
-        words = str(error) if isinstance(error, InvocationError) else f"{type(error).__name__}: {error}"
-        return _failure(frame, ErrorBody("invocation_failed", words, stack))
+        stack = _words("".join(traceback.format_exception(error))) if self.send_stack_traces else None
+        if isinstance(error, InvocationError):
+            if error.invocation_id is None and _is_free(error.code):
+                return _failure(frame, ErrorBody(error.code, _words(error.message), stack))
+            # An error of a call that the handler made keeps its code in the message only: as the code it would say of
+            # this call what was true of the other one (docs/fates.md).
+            return _failure(frame, ErrorBody(FAILED, _words(error), stack))
+        return _failure(frame, ErrorBody(FAILED, f"{type(error).__name__}: {_words(error)}", stack))
+
+
+class _Overloaded(Exception):
+    """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
 
 @attrs.define(eq=False)
 class _Task:
-    """Where one accepted invocation stands. To trio's threads it is the limiter that tells it."""
+    """Where one accepted invocation stands, and what it holds. To trio's threads it is the limiter that tells it."""
 
     _dispatcher: Dispatcher
     function: Function
     _waits: bool
-    holds_thread: bool = False
-    _ended: bool = False
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    """Around the handler; its time-out."""
+
+    holds_slot: bool = attrs.field(default=False, init=False)
+    in_thread: bool = attrs.field(default=False, init=False)
+    """Whether the handler's thread has not returned."""
+
+    _holds_thread: bool = attrs.field(default=False, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
 
     def start(self) -> None:
-        """The handler begins to run."""
+        """The handler begins to run, and its time-out with it."""
         if self._waits:
+            if self._dispatcher._is_full():
+                raise _Overloaded
             self._waits = False
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
+        self.scope.deadline = trio.current_time() + self.function.timeout
 
     def end(self) -> None:
         """The invocation is over."""
-        counters = self._dispatcher.counters
         if self._waits:
-            counters.pending -= 1
+            self._dispatcher.counters.pending -= 1
         else:
-            counters.running -= 1
-        self.function.active -= 1
+            self._dispatcher.counters.running -= 1
         self._ended = True
-        if not self.function.signature.is_async and not self.holds_thread:
-            self._dispatcher._threads_wanted -= 1
+        if not self.in_thread:
+            self._let_go()
 
-    async def acquire_on_behalf_of(self, borrower: object) -> None:
+    def _let_go(self) -> None:
+        """The handler is over too, so others may have what it held."""
+        function, dispatcher = self.function, self._dispatcher
+        function.active -= 1
+        if self.holds_slot and function.slots is not None:
+            function.slots.release_on_behalf_of(self)
+        if not function.signature.is_async:
+            dispatcher._threads_wanted -= 1
+        if self._holds_thread:
+            dispatcher.threads.release_on_behalf_of(self)
+
+    async def acquire_on_behalf_of(self, _: object) -> None:
         """Wait for a thread's place in the limiter."""
-        await self._dispatcher.threads.acquire_on_behalf_of(borrower)
-        self.holds_thread = True
+        await self._dispatcher.threads.acquire_on_behalf_of(self)
+        self._holds_thread = True
         self.start()
+        self.in_thread = True
 
-    def release_on_behalf_of(self, borrower: object) -> None:
+    def release_on_behalf_of(self, _: object) -> None:
         """The thread is done."""
-        self._dispatcher.threads.release_on_behalf_of(borrower)
-        self.holds_thread = False
+        self.in_thread = False
         if self._ended:
-            self._dispatcher._threads_wanted -= 1
+            self._let_go()
+
+
+def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
+    """Run a sync handler, in its thread."""
+    enter_thread(calls)
+    result = handler()
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("a sync handler returned an awaitable; make the handler itself async")
+    return result
+
+
+def _is_free(code: str) -> bool:
+    """Whether a handler may answer with this code: text that can be sent, and that nobody else gives a meaning to."""
+    return _words(code) == code and not is_reserved(code)
+
+
+def _words(said: object) -> str:
+    """Text that can be sent, from anything: an error of a handler's may hold lone surrogates, or not even have text."""
+    try:
+        return str(said).encode(errors="replace").decode()
+    except Exception:
+        return "(it has no text)"
 
 
 def _context(frame: InvokeFunction, caller: str | None) -> Invocation:

@@ -20,11 +20,15 @@ class Signature:
     is_async: bool
     takes_payload: bool
     takes_metadata: bool
+    payload_name: str | None = None
+    """The parameter that takes the payload, where it cannot be passed as the first one: ``metadata`` stands before it."""
 
     def bind(self, payload: Any, metadata: Any) -> Callable[[], Any]:
         """The handler with its arguments."""
-        arguments = (payload,) if self.takes_payload else ()
         keywords = {"metadata": metadata} if self.takes_metadata else {}
+        if self.payload_name is not None:
+            return functools.partial(self.function, **keywords, **{self.payload_name: payload})
+        arguments = (payload,) if self.takes_payload else ()
         return functools.partial(self.function, *arguments, **keywords)
 
 
@@ -47,11 +51,13 @@ def inspect_handler(function_id: str, handler: Any) -> Signature:
     except (ValueError, TypeError):
         # Some built-in callables do not tell. They are given the payload, which is what handlers usually take.
         return Signature(handler, is_async=False, takes_payload=True, takes_metadata=False)
+    payload = _payload_parameter(name, parameters)
     return Signature(
         handler,
         is_async=inspect.iscoroutinefunction(plain),
-        takes_payload=_takes_payload(name, parameters),
-        takes_metadata=any(p.name == "metadata" and p.kind is not p.POSITIONAL_ONLY for p in parameters),
+        takes_payload=payload is not None,
+        takes_metadata=any(map(_is_metadata, parameters)),
+        payload_name=payload.name if payload is not None and payload in parameters[1:] else None,
     )
 
 
@@ -64,10 +70,17 @@ def _unwrap(handler: Any) -> Any:
     return handler
 
 
-def _takes_payload(name: str, parameters: list[inspect.Parameter]) -> bool:
-    others = [p for p in parameters if p.name != "metadata"]
+def _payload_parameter(name: str, parameters: list[inspect.Parameter]) -> inspect.Parameter | None:
+    """What takes the payload: the first parameter that a positional argument can reach; None when there is none."""
+    others = [p for p in parameters if not _is_metadata(p)]
     positional = [p for p in others if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p for p in others if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if surplus := [p.name for p in needed if p not in positional[:1]]:
         raise ConfigurationError(f"{name} takes the payload and metadata, and nobody has its {', '.join(surplus)}")
-    return bool(positional) or any(p.kind is p.VAR_POSITIONAL for p in others)
+    if not positional and parameters and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+        return parameters[0]
+    return positional[0] if positional else None
+
+
+def _is_metadata(parameter: inspect.Parameter) -> bool:
+    return parameter.name == "metadata" and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)

@@ -1,0 +1,296 @@
+"""`statistics()`: every counter moves when its thing happens, and only then."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import threading
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from iii_trio import III, ClientStatistics
+from iii_trio._client import statistics as module
+from iii_trio.errors import AuthenticationError, InvocationError, RegistrationRejectedError
+from tests.conftest import Gate, Link, MemoryLink, start
+
+_UNKNOWN_ID = "7d0f5b5e-0b6f-4a55-8a58-3f6a6d5a8f11"
+
+
+async def _echo(data: Any) -> Any:
+    return data
+
+
+def test_every_figure_is_documented() -> None:
+    """A docstring under each field."""
+    body = ast.parse(inspect.getsource(module)).body
+    (cls,) = [node for node in body if isinstance(node, ast.ClassDef)]
+    documented = {
+        node.target.id
+        for node, after in zip(cls.body, cls.body[1:], strict=False)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    }
+    assert documented == {field.name for field in attrs.fields(ClientStatistics)}
+
+
+def test_every_figure_has_a_test_here() -> None:
+    """Each field is looked at by a test of this file."""
+    text = Path(__file__).read_text()
+    assert [field.name for field in attrs.fields(ClientStatistics) if f".{field.name}" not in text] == []
+
+
+async def test_a_new_client_has_counted_its_connection_and_nothing_else(link: MemoryLink) -> None:
+    """The figures are one frozen value."""
+    async with link.client() as iii:
+        statistics = iii.statistics()
+        assert statistics == ClientStatistics(
+            state="connected",
+            transport="trio-websocket",
+            worker_id=link.engine.connections[0],
+            connects=1,
+            **{
+                field.name: 0
+                for field in attrs.fields(ClientStatistics)
+                if field.name not in ("state", "transport", "worker_id", "connects")
+            },
+        )
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            statistics.connects = 2  # type: ignore[misc]
+
+
+async def test_the_connection_is_told(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """state, transport, worker_id, connects and connect_failures, over a lost link."""
+    async with link.client() as iii:
+        first = iii.statistics()
+        await link.go_down()
+        offline = iii.statistics()
+        assert (offline.state, offline.transport, offline.worker_id) == ("reconnecting", None, first.worker_id)
+        await trio.sleep(60)
+        assert iii.statistics().connect_failures > 1
+        assert iii.statistics().connects == 1
+        link.is_up = True
+        await iii.wait_connected()
+        again = iii.statistics()
+        assert (again.state, again.transport, again.connects) == ("connected", "trio-websocket", 2)
+        assert again.worker_id not in (None, first.worker_id)
+    assert (iii.statistics().state, iii.statistics().transport) == ("disconnected", None)
+
+
+async def test_functions_are_counted(link: MemoryLink) -> None:
+    """Registered and not unregistered."""
+    async with link.client() as iii:
+        ref = iii.register_function("a", _echo)
+        iii.register_function("b", _echo)
+        assert iii.statistics().functions == 2
+        ref.unregister()
+        assert iii.statistics().functions == 1
+
+
+async def test_calls_in_flight_and_frames_that_wait_are_counted(link: MemoryLink) -> None:
+    """From the call to the answer; in the outbox until the writer takes them."""
+    gate = Gate()
+    async with link.client() as iii, trio.open_nursery() as nursery:
+        await iii.register_function("gate", gate).wait_registered()
+        link.wire.stall()
+        iii.trigger_nowait("in-the-socket")
+        await trio.testing.wait_all_tasks_blocked()
+        call = start(nursery, iii.trigger, "gate", "x" * 100)
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (statistics.calls_in_flight, statistics.outbox_frames) == (1, 1)
+        assert 100 < statistics.outbox_bytes < 400
+        link.wire.flow()
+        await gate.wait_entered()
+        statistics = iii.statistics()
+        assert (statistics.calls_in_flight, statistics.outbox_frames, statistics.outbox_bytes) == (1, 0, 0)
+        gate.open()
+        await call.wait()
+        assert iii.statistics().calls_in_flight == 0
+
+
+async def test_timed_out_and_late_calls_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """timed_out_calls at the time-out, unknown_results when the answer comes after all."""
+    gate = Gate()
+    async with link.client() as iii:
+        await iii.register_function("gate", gate).wait_registered()
+        with pytest.raises(InvocationError):
+            await iii.trigger("gate", timeout_ms=1)
+        assert (iii.statistics().timed_out_calls, iii.statistics().unknown_results) == (1, 0)
+        gate.open()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (iii.statistics().timed_out_calls, iii.statistics().unknown_results) == (1, 1)
+
+
+async def test_lost_calls_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Sent ones only."""
+    gate = Gate()
+    other = Link(link.engine)
+    async with other.client() as worker, link.client() as iii, trio.open_nursery() as nursery:
+        await worker.register_function("gate", gate).wait_registered()
+        start(nursery, iii.trigger, "gate")
+        await gate.wait_entered()
+        await link.go_down()
+        start(nursery, iii.trigger, "gate")
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().lost_calls == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_handlers_are_counted(link: MemoryLink) -> None:
+    """accepted, running and pending, and none of the last two at the end."""
+    gate = Gate()
+    async with link.client() as iii:
+        await iii.register_function("gate", gate, concurrency=2).wait_registered()
+        for _ in range(5):
+            iii.trigger_nowait("gate")
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (statistics.accepted_invocations, statistics.running_handlers) == (5, 2)
+        assert statistics.pending_invocations == 3
+        gate.open()
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (statistics.running_handlers, statistics.pending_invocations) == (0, 0)
+        assert statistics.accepted_invocations == 5
+
+
+async def test_handlers_that_the_end_cancels_are_no_longer_counted(link: MemoryLink) -> None:
+    """Running and pending ones."""
+    gate = Gate()
+    async with link.client() as iii:
+        await iii.register_function("gate", gate, concurrency=1).wait_registered()
+        for _ in range(3):
+            iii.trigger_nowait("gate")
+        await trio.testing.wait_all_tasks_blocked()
+    assert (iii.statistics().running_handlers, iii.statistics().pending_invocations) == (0, 0)
+
+
+async def test_overloads_are_counted(link: MemoryLink) -> None:
+    """Each refused invocation once."""
+    async with link.client(max_running_handlers=1) as iii:
+        await iii.register_function("gate", Gate()).wait_registered()
+        for _ in range(4):
+            iii.trigger_nowait("gate")
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (statistics.overloaded_invocations, statistics.accepted_invocations) == (3, 1)
+
+
+async def test_failed_handlers_are_counted(link: MemoryLink) -> None:
+    """What raises, and what returns something that cannot be sent, each once."""
+
+    async def fail(data: Any) -> Any:
+        if data == "raise":
+            raise ValueError("no")
+        return object()
+
+    async with link.client() as iii:
+        await iii.register_function("fail", fail).wait_registered()
+        for count, data in enumerate(["raise", "return"], start=1):
+            with pytest.raises(InvocationError):
+                await iii.trigger("fail", data)
+            assert iii.statistics().failed_handlers == count
+
+
+async def test_timed_out_handlers_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """At the function's time-out, not at the caller's."""
+    async with link.client() as iii:
+        await iii.register_function("gate", Gate(), timeout=2).wait_registered()
+        with pytest.raises(InvocationError):
+            await iii.trigger("gate", timeout_ms=1_000)
+        assert iii.statistics().timed_out_handlers == 0
+        await trio.sleep(1.5)
+        assert iii.statistics().timed_out_handlers == 1
+
+
+async def test_abandoned_threads_are_counted(link: MemoryLink) -> None:
+    """When the invocation ends before its thread."""
+    release = threading.Event()
+    with trio.fail_after(10):
+        try:
+            async with link.client() as iii:
+                await iii.register_function("wait", lambda: release.wait(10), timeout=0.01).wait_registered()
+                with pytest.raises(InvocationError):
+                    await iii.trigger("wait")
+                assert iii.statistics().abandoned_threads == 1
+        finally:
+            release.set()
+
+
+async def test_results_without_a_connection_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """The engine has told the caller already; on the next connection they are not sent."""
+    gate = Gate()
+    async with link.client() as iii:
+        await iii.register_function("gate", gate).wait_registered()
+        iii.trigger_nowait("gate")
+        await gate.wait_entered()
+        await link.go_down()
+        link.is_up = True
+        await iii.wait_connected()
+        gate.open()
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().dropped_results == 1
+
+
+async def test_refused_registrations_are_counted(link: MemoryLink) -> None:
+    """By the engine, not by us."""
+    async with link.client() as first, link.client() as second:
+        await first.register_function("echo", _echo).wait_registered()
+        with pytest.raises(RegistrationRejectedError):
+            await second.register_function("echo", _echo).wait_registered()
+        assert second.statistics().refused_registrations == 1
+        assert first.statistics().refused_registrations == 0
+
+
+async def test_odd_frames_are_counted_and_harm_nothing(link: MemoryLink) -> None:
+    """Undecodable, unexpected, of a newer engine, and answers to calls that nobody made."""
+    async with link.client() as iii:
+        await iii.register_function("echo", _echo).wait_registered()
+        for nonsense in ("", "{", "[]", '{"type":"nonsense"}', '{"type":"invokefunction"}'):
+            link.wire.say(nonsense)
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().undecodable_frames == 5
+        link.say(type="workerregistered", worker_id="x", reattach_token="y")
+        link.say(type="pong")
+        link.say(type="registerservice", id="x")
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().unexpected_frames == 3
+        link.say(type="functionregistered", id="x")
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().ignored_frames == 1
+        link.say(type="invocationresult", invocation_id=_UNKNOWN_ID, function_id="x", result=1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().unknown_results == 1
+        assert await iii.trigger("echo", 1) == 1
+
+
+async def test_the_state_is_one_of_the_references_five_words(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """get_connection_state says the same as the statistics."""
+    async with link.client() as iii:
+        assert iii.get_connection_state() == iii.statistics().state == "connected"
+        await link.go_down()
+        assert iii.get_connection_state() == iii.statistics().state == "reconnecting"
+    assert iii.get_connection_state() == iii.statistics().state == "disconnected"
+
+
+async def test_a_client_that_fails_says_so(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """`failed`, and everybody who waits gets the error."""
+    clients: list[III] = []
+    with pytest.raises(AuthenticationError, match="begone"):  # noqa: PT012 - it comes out of the block
+        async with link.client() as iii:
+            clients.append(iii)
+            link.engine.refuse_logins("begone")
+            await link.go_down()
+            link.is_up = True
+            await iii.wait_connected()
+    assert clients[0].get_connection_state() == "failed"
+    with pytest.raises(AuthenticationError, match="begone"):
+        await clients[0].wait_connected()

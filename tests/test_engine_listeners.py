@@ -1,0 +1,104 @@
+"""Listeners with rules: refused logins on both engines, permissions and middleware on the real one, which has them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+import pytest
+import trio
+
+from iii_trio import InitOptions, InvocationError, TriggerAction, open_iii
+from iii_trio.errors import AuthenticationError, Fate
+from iii_trio.testing import open_engine
+from tests.test_engine_worker import ENGINES, register_when_free, within
+
+pytestmark = pytest.mark.engine
+
+_AUTH = "test::rbac::auth"
+"""What tests/engine.yaml names as the function that decides about logins."""
+_MIDDLEWARE = "test::middleware"
+"""And as the one that gets every call of its listener."""
+
+
+def _listener(variable: str) -> tuple[str, str]:
+    """The URLs of the engine and of one of its listeners."""
+    urls = os.environ.get("III_TEST_URL"), os.environ.get(variable)
+    if urls[0] is None or urls[1] is None:
+        pytest.skip(f"III_TEST_URL or {variable} is not set")
+    return urls[0], urls[1]
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_a_refused_login_is_an_authentication_error(kind: str) -> None:
+    """Once, and at once: asking again with the same credentials is of no use."""
+    with trio.fail_after(30):
+        if kind == "embedded":
+            async with open_engine(port=0) as engine:
+                engine.refuse_logins("Missing credentials")
+                await _login_is_refused(engine.url)
+                engine.accept_logins()
+                async with open_iii(engine.url):
+                    pass
+        else:
+            await _login_is_refused(_listener("III_TEST_RBAC_URL")[1])
+
+
+async def _login_is_refused(url: str) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        async with open_iii(url, InitOptions(token="no-such-token")):
+            raise AssertionError
+    assert caught.value.code == "AUTH_ERROR"
+    assert "no-such-token" not in str(caught.value)
+
+
+@within(30)
+async def test_a_login_with_a_token_gets_its_permissions() -> None:
+    """What it may not call is FORBIDDEN and did not run; the answer that nobody asked for to a void call harms nothing."""
+    engine_url, listener_url = _listener("III_TEST_RBAC_URL")
+    token = f"t{uuid.uuid4().hex[:12]}"
+    seen: list[Any] = []
+
+    async def authenticate(data: Any) -> Any:
+        if data["headers"].get("authorization") != f"Bearer {token}":
+            raise InvocationError("unknown_token", "this token is not known")
+        seen.append(data)
+        return {"allowed_functions": [f"{token}::allowed"]}
+
+    async with open_iii(engine_url) as iii:
+        await register_when_free(iii, _AUTH, authenticate)
+        iii.register_function(f"{token}::allowed", lambda: "allowed")
+        await iii.register_function(f"{token}::denied", lambda: "denied").wait_registered()
+        async with open_iii(f"{listener_url}/?q=1", InitOptions(token=token, headers={"X-Extra": "e"})) as guest:
+            assert seen[0]["headers"]["x-extra"] == "e"
+            assert seen[0]["query_params"] == {"q": ["1"]}
+            assert await guest.trigger(f"{token}::allowed") == "allowed"
+            with pytest.raises(InvocationError) as caught:
+                await guest.trigger(f"{token}::denied")
+            assert (caught.value.code, caught.value.fate) == ("FORBIDDEN", Fate.NOT_RUN)
+            guest.trigger_nowait(f"{token}::denied")
+            while guest.statistics().unknown_results == 0:
+                assert await guest.trigger(f"{token}::allowed") == "allowed"
+            assert guest.get_connection_state() == "connected"
+        await _login_is_refused(listener_url)
+
+
+@within(30)
+async def test_a_middleware_gets_every_call() -> None:
+    """Its result is the answer, void calls are answered too, and the engine's own functions go around it."""
+    engine_url, listener_url = _listener("III_TEST_MIDDLEWARE_URL")
+    fresh = f"t{uuid.uuid4().hex[:12]}"
+
+    async def middleware(data: Any) -> Any:
+        return [data["function_id"], data["payload"]]
+
+    async with open_iii(engine_url) as iii:
+        await register_when_free(iii, _MIDDLEWARE, middleware)
+        async with open_iii(listener_url) as guest:
+            assert await guest.trigger(f"{fresh}::any", 1) == [f"{fresh}::any", 1]
+            assert "functions" in await guest.trigger("engine::functions::list", {"prefix": fresh})
+            await guest.trigger(f"{fresh}::void", 2, action=TriggerAction.Void())
+            while guest.statistics().unknown_results == 0:
+                await guest.trigger(f"{fresh}::any", 3)
+            assert guest.statistics().calls_in_flight == 0
