@@ -1,0 +1,18 @@
+"""The embedded engine as a process of a benchmark."""
+
+from __future__ import annotations
+
+import trio
+
+from benchmarks.process import next_step, say
+from iii_trio.testing import open_engine
+
+
+async def main() -> None:
+    async with open_engine(port=0) as engine:
+        say(url=engine.url)
+        await next_step()
+
+
+if __name__ == "__main__":
+    trio.run(main)

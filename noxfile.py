@@ -1,0 +1,64 @@
+"""The one front door to every check: ``nox`` runs all, ``nox -l`` lists them (CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["tests", "lint", "typing", "docs"]
+
+PROJECT: dict[str, Any] = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text("utf-8"))["project"]
+PYTHONS = [
+    found[1] for each in PROJECT["classifiers"] if (found := re.fullmatch(r".*:: Python :: (3\.\d+)", each)) is not None
+]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The test-suite, with the coverage of everything below src; arguments go to pytest."""
+    session.install("-e", ".[dev,docs]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format, import contracts, and the sizes of files and functions."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache")
+    session.run("pytest", "-q", "tests/test_contracts.py")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """mypy, strict, on everything; pyright on what users see."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, into docs/_build; a broken link or anchor is an error."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env", "docs", "docs/_build")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks (docs/benchmarks.md); arguments go to the first of them."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "benchmarks.compare", *session.posargs)
+    if not session.posargs:
+        session.run("python", "-m", "benchmarks.json_libraries")

@@ -1,0 +1,78 @@
+"""What type checkers say about the public API. It is checked by mypy and pyright, and never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import attrs
+import trio
+
+from iii_trio import (
+    III,
+    ClientStatistics,
+    EnqueueResult,
+    InitOptions,
+    Invocation,
+    InvocationError,
+    TriggerAction,
+    connect_iii,
+    current_invocation,
+    open_iii,
+    register_worker,
+)
+from iii_trio.errors import Fate
+from iii_trio.protocol import RegisterFunctionInput
+from iii_trio.runtime import FunctionRef
+from iii_trio.testing import EmbeddedEngine, open_engine
+
+
+@attrs.frozen
+class User:
+    name: str
+
+
+async def greet(data: dict[str, Any]) -> str:
+    return str(data["name"])
+
+
+def resize(data: dict[str, Any]) -> int:
+    return len(data)
+
+
+async def doors(nursery: trio.Nursery) -> None:
+    async with open_iii("ws://127.0.0.1:49134", InitOptions(worker_name="typed")) as iii:
+        assert_type(iii, III)
+    async with register_worker() as iii:
+        assert_type(iii, III)
+    assert_type(await connect_iii(nursery), III)
+
+
+async def calls(iii: III) -> None:
+    assert_type(await iii.trigger("users::get", {"id": 7}), Any)
+    assert_type(await iii.trigger({"function_id": "users::get"}), Any)
+    assert_type(await iii.trigger("users::get", {"id": 7}, returns=User), User)
+    assert_type(await iii.trigger("users::list", returns=list[User]), list[User])
+    assert_type(await iii.trigger("mail::send", action=TriggerAction.Enqueue(queue="mail")), EnqueueResult)
+    assert_type(iii.statistics(), ClientStatistics)
+    try:
+        iii.trigger_nowait("audit::log", {"id": 7})
+    except InvocationError as error:
+        assert_type(error.code, str)
+        assert_type(error.fate, Fate)
+
+
+async def functions(iii: III) -> None:
+    async_ref = iii.register_function("greet", greet)
+    sync_ref = iii.register_function(RegisterFunctionInput(id="resize"), resize, concurrency=4)
+    refs: list[FunctionRef[Any]] = [async_ref, sync_ref]
+    assert_type(refs[0].id, str)
+    assert_type(async_ref.id, str)
+    await async_ref.wait_registered()
+    async_ref.unregister()
+    assert_type(current_invocation(), Invocation | None)
+
+
+async def engines() -> None:
+    async with open_engine(port=0) as engine:
+        assert_type(engine, EmbeddedEngine)
+        assert_type(engine.url, str)
