@@ -14,7 +14,7 @@ import trio.testing
 
 from iii_trio import InitOptions, TelemetryOptions, open_iii
 from iii_trio._wire.messages import InvokeFunction
-from iii_trio.errors import ConfigurationError, EngineUnavailable
+from iii_trio.errors import ConfigurationError, EngineUnavailable, PayloadError
 from iii_trio.testing import EmbeddedEngine
 from tests.conftest import MemoryLink, frames
 
@@ -45,6 +45,15 @@ async def test_clients_are_numbered_and_give_their_numbers_back(link: MemoryLink
         f"{_BASE}:2",
         _BASE,
     ]
+
+
+async def test_a_client_that_cannot_say_who_it_is_takes_no_number(link: MemoryLink) -> None:
+    """The refusal comes before anything is sent, and the next client gets the first number."""
+    with pytest.raises(PayloadError, match="lone surrogate"):
+        async with link.client(worker_name="\ud800"):
+            pytest.fail("it opened")  # pragma: no cover
+    async with link.client() as afresh:
+        assert afresh.worker_name == _BASE
 
 
 async def test_the_environment_names_the_first_client_only(link: MemoryLink, monkeypatch: pytest.MonkeyPatch) -> None:

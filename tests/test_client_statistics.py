@@ -240,6 +240,17 @@ async def test_results_without_a_connection_are_counted(link: MemoryLink, autoju
         assert iii.statistics().dropped_results == 1
 
 
+async def test_void_calls_that_were_never_sent_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """A client that ends offline cannot send them, and does not forget them in silence."""
+    async with link.client() as iii:
+        await link.go_down()
+        iii.trigger_nowait("a")
+        iii.trigger_nowait("b")
+        assert iii.statistics().unsent_calls == 0
+    assert iii.statistics().unsent_calls == 2
+    assert iii.statistics().outbox_frames == 0
+
+
 async def test_refused_registrations_are_counted(link: MemoryLink) -> None:
     """By the engine, not by us."""
     async with link.client() as first, link.client() as second:

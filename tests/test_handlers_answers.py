@@ -284,6 +284,22 @@ async def test_a_result_that_cannot_be_sent_is_answered_with_its_fault(
         assert iii.statistics().failed_handlers == 1
 
 
+async def test_a_result_that_raises_when_it_is_looked_at_is_answered_too(link: MemoryLink) -> None:
+    """Nothing that a handler returns can end the client."""
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("leave me alone")
+
+    async def handler() -> Any:
+        return type("Hostile", (), {"__class__": property(refuse)})()
+
+    async with link.client() as iii:
+        caught = await _failure(iii, handler)
+        assert caught.code == "invocation_failed"
+        assert "RuntimeError('leave me alone')" in caught.message
+        assert iii.get_connection_state() == "connected"
+
+
 async def test_a_result_that_is_too_large_is_answered_with_its_size(link: MemoryLink) -> None:
     """And the connection lives on."""
 

@@ -62,6 +62,7 @@ def test_a_url_is_sent_and_shown_like_this(url: str, resource: str, authority: s
         pytest.param("ws://user:s3cret@e", "user name or password", id="credentials"),
         pytest.param("ws://@e", "user name or password", id="empty credentials"),
         pytest.param("ws://e/#top", "fragment", id="a fragment"),
+        pytest.param("ws://e:0", "port 0", id="a port on which nobody listens"),
         pytest.param("ws://e:s0", "cannot be read", id="a port that is no number"),
         pytest.param("ws://e:65536", "cannot be read", id="a port that cannot be"),
         pytest.param("ws://[::1", "cannot be read", id="half a bracket"),

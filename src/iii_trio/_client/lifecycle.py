@@ -63,6 +63,7 @@ class Lifecycle:
             bug.__cause__ = cause
             self._fail(bug)
         finally:
+            self.session.finish()
             self._handlers_done.set()
             self.finished.set()
             self.changed.unpark_all()

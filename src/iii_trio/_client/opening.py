@@ -22,7 +22,7 @@ from iii_trio._options import InitOptions, resolve_address
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.session import Session
 from iii_trio._wire.urls import parse_url
-from iii_trio.errors import ConfigurationError, IIIError
+from iii_trio.errors import ConfigurationError, IIIError, PayloadError
 
 TransportName: TypeAlias = Literal["auto", "trio-websocket"]
 
@@ -52,6 +52,7 @@ def open_iii(
         EngineUnavailable: No engine could be reached within ``open_timeout``; it says where, and why not.
         AuthenticationError: The engine refused the login.
         HandshakeRefused: A server answered that is no engine, or none at this path.
+        PayloadError: The worker's name or another fact about it cannot be sent.
         RegistrationRejectedError: The engine refused the worker: its name is taken, or its namespace not allowed.
 
     Cancelling it is safe: nothing of it stays behind.
@@ -174,12 +175,11 @@ class _Assembly:
         target = _target(url, options, open_stream)
         self._slot, name = NAMES.take(options)
         timer_bell = Bell()
-        session = Session(
-            worker_facts(name, options),
-            Outbox(options.max_outbox_frames, options.max_outbox_bytes),
-            min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
-            wake_timer=timer_bell.ring,
-        )
+        try:
+            session = _session(name, options, timer_bell)
+        except PayloadError:
+            self.release()
+            raise
         room = trio.lowlevel.ParkingLot()
         dispatcher = Dispatcher(
             session=session,
@@ -207,6 +207,15 @@ class _Assembly:
     def release(self) -> None:
         """Give the worker's name back."""
         NAMES.release(self._slot)
+
+
+def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
+    return Session(
+        worker_facts(name, options),
+        Outbox(options.max_outbox_frames, options.max_outbox_bytes),
+        min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
+        wake_timer=timer_bell.ring,
+    )
 
 
 def _target(url: str | None, options: InitOptions, open_stream: OpenStream | None) -> Target:

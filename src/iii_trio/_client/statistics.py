@@ -36,6 +36,9 @@ class ClientStatistics:
     lost_calls: int
     """Calls whose connection was lost after they were sent."""
 
+    unsent_calls: int
+    """Void calls that still waited to be sent when the client ended."""
+
     outbox_frames: int
     """Frames that wait to be sent."""
 

@@ -168,7 +168,7 @@ class Engine:
         return connection
 
     def receive(self, connection: Connection, message: str | bytes) -> None:
-        """Act on one message; one that cannot be decoded is only remembered, and one of a connection that is gone is not read.
+        """Act on one message; one that cannot be decoded is only remembered, one of a dead connection is not read.
 
         A reader may have taken it in before it heard of the end, and nothing may be filed under a worker that left.
         """

@@ -77,6 +77,9 @@ class Counters:
     dropped_results: int = 0
     """Answers of handlers whose connection was gone: the engine had told the caller already."""
 
+    unsent_calls: int = 0
+    """Calls that want no answer and still waited to be sent when the client ended."""
+
     refused_registrations: int = 0
     """Functions that the engine refused."""
 
@@ -191,6 +194,12 @@ class Session:
         if self.client.allows(ClientEvent.FAILURE):
             self.client.fire(ClientEvent.FAILURE)
             self._end_all(f"this client failed: {error}")
+
+    def finish(self) -> None:
+        """Nothing will be sent any more: what still waits, and wants no answer, is dropped and counted."""
+        if dropped := self.outbox.calls.clear():
+            self.counters.unsent_calls += dropped
+            logger.warning("%d void calls were not sent before this client ended", dropped)
 
     @property
     def is_final(self) -> bool:

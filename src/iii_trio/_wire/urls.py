@@ -76,6 +76,8 @@ def parse_url(url: str) -> EngineUrl:
 def _fault(parts: SplitResult) -> str | None:
     if parts.scheme not in _DEFAULT_PORTS:
         return f"must begin with ws:// or wss://, not {parts.scheme + ':' if parts.scheme else 'without a scheme'}"
+    if parts.port == 0:
+        return "has the port 0, on which nobody can listen"
     if not parts.hostname:
         return "names no host"
     if parts.username is not None:
