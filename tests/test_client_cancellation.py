@@ -1,4 +1,7 @@
-"""Cancelling at every moment: whatever the client, its link and the engine are at, nothing stays behind."""
+"""Cancelling at every moment: whatever the client, its link and the engine are at, nothing stays behind.
+
+Second sendings of answers are off: they come by the clock, and here moments are counted in steps.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ async def _echo(data: Any) -> Any:
 )
 async def test_a_call_can_be_cancelled_at_every_moment(link: MemoryLink, action: Any) -> None:
     """No entry, no frame; later calls work, and each sent call's late answer is dropped by its id and counted."""
-    async with link.client() as iii:
+    async with link.client(heal_early_results=False) as iii:
         await iii.register_function("echo", _echo).wait_registered()
         await iii.register_function("engine::queue::enqueue", _echo, force=True).wait_registered()
 
@@ -98,7 +101,7 @@ async def test_a_call_can_be_cancelled_at_every_moment(link: MemoryLink, action:
 
 async def test_a_wait_for_room_can_be_cancelled_at_every_moment(link: MemoryLink) -> None:
     """Also at the moment at which there is room."""
-    async with link.client(max_outbox_frames=1) as iii:
+    async with link.client(max_outbox_frames=1, heal_early_results=False) as iii:
         await iii.register_function("echo", _echo).wait_registered()
 
         async def run(steps: int) -> bool:
@@ -122,7 +125,7 @@ async def test_a_wait_for_room_can_be_cancelled_at_every_moment(link: MemoryLink
 
 async def test_wait_registered_can_be_cancelled_at_every_moment(link: MemoryLink) -> None:
     """The registration stays as it is: waiting again ends, and the function answers."""
-    async with link.client() as iii:
+    async with link.client(heal_early_results=False) as iii:
         await iii.register_function("echo", _echo).wait_registered()
 
         async def run(steps: int) -> bool:
@@ -140,7 +143,7 @@ async def test_wait_registered_can_be_cancelled_at_every_moment(link: MemoryLink
 
 async def test_one_of_two_waits_for_a_registration_can_be_cancelled(link: MemoryLink) -> None:
     """The other one ends as if nothing had happened."""
-    async with link.client() as iii:
+    async with link.client(heal_early_results=False) as iii:
         await iii.register_function("echo", _echo).wait_registered()
 
         async def run(steps: int) -> bool:
@@ -158,7 +161,7 @@ async def test_one_of_two_waits_for_a_registration_can_be_cancelled(link: Memory
 
 async def test_wait_connected_can_be_cancelled_at_every_moment(link: MemoryLink, autojump_clock: MockClock) -> None:
     """During a reconnect, whose progress it does not disturb."""
-    async with link.client() as iii:
+    async with link.client(heal_early_results=False) as iii:
         await iii.register_function("echo", _echo).wait_registered()
 
         async def run(steps: int) -> bool:

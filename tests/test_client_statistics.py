@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from iii_trio import III, ClientStatistics
 from iii_trio._client import statistics as module
 from iii_trio._wire.messages import InvocationResult
-from iii_trio.errors import AuthenticationError, InvocationError, RegistrationRejectedError
+from iii_trio.errors import AuthenticationError, InvocationError, InvocationTimeout, RegistrationRejectedError
 from tests.conftest import Gate, Link, MemoryLink, frames, start
 
 _UNKNOWN_ID = "7d0f5b5e-0b6f-4a55-8a58-3f6a6d5a8f11"
@@ -202,14 +202,32 @@ async def test_failed_handlers_are_counted(link: MemoryLink) -> None:
 
 
 async def test_timed_out_handlers_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
-    """At the function's time-out, not at the caller's."""
+    """At the function's time-out, and at their caller's deadline."""
     async with link.client() as iii:
         await iii.register_function("gate", Gate(), timeout=2).wait_registered()
-        with pytest.raises(InvocationError):
-            await iii.trigger("gate", timeout_ms=1_000)
+        iii.trigger_nowait("gate")
+        await trio.sleep(1.9)
         assert iii.statistics().timed_out_handlers == 0
-        await trio.sleep(1.5)
+        await trio.sleep(0.2)
         assert iii.statistics().timed_out_handlers == 1
+        with pytest.raises(InvocationTimeout):
+            await iii.trigger("gate", timeout_ms=1_000)
+        await trio.sleep(0.1)
+        assert iii.statistics().timed_out_handlers == 2
+
+
+async def test_retries_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Each time that an idempotent call is made again."""
+    gate = Gate()
+    async with link.client() as iii, trio.open_nursery() as nursery:
+        await iii.register_function("gate", gate).wait_registered()
+        call = start(nursery, iii.trigger, "gate", 1, idempotent=True)
+        await gate.wait_entered()
+        await link.go_down()
+        link.is_up = True
+        gate.open()
+        assert await call.wait() == 1
+        assert iii.statistics().retried_calls == 1
 
 
 async def test_abandoned_threads_are_counted(link: MemoryLink) -> None:

@@ -28,7 +28,7 @@ def _sync_facts() -> Any:
 @pytest.mark.parametrize("handler", [_facts, _sync_facts], ids=["async", "sync"])
 async def test_a_handler_can_ask_which_invocation_it_serves(link: MemoryLink, handler: Any) -> None:
     """Id, function, caller and metadata; in a task and in a thread alike."""
-    with trio.fail_after(10):
+    with trio.fail_after(10) as limit:
         async with link.client() as iii:
             iii.register_function("f", handler)
             facts = await iii.trigger("f", {"a": 1}, metadata={"m": 1})
@@ -38,6 +38,7 @@ async def test_a_handler_can_ask_which_invocation_it_serves(link: MemoryLink, ha
         "function_id": "f",
         "caller_worker_id": iii.statistics().worker_id,
         "metadata": {"m": 1},
+        "deadline": pytest.approx(limit.deadline, abs=0.1),
         "traceparent": None,
         "baggage": None,
     }

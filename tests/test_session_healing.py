@@ -103,6 +103,6 @@ def test_a_lost_link_forgets_second_sendings_and_counts_none_as_dropped() -> Non
     peer.session.take(1_000_000)
     peer.session.expire(5.0 + DELAY)
     peer.answer("c", age=0.0, now=5.0)
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert peer.session.counters.dropped_results == 1
     assert peer.session.next_deadline() == math.inf

@@ -191,7 +191,7 @@ class SessionLaws(RuleBasedStateMachine):
     @precondition(lambda self: self.session.connection is not None)
     @rule()
     def lose(self) -> None:
-        self.session.disconnected("lost")
+        self.session.disconnected("lost", 0.0)
         self.engine = None
         for watched in self._open():
             if watched.call.sent:

@@ -112,7 +112,7 @@ class Client:
         if self.link is not None:
             link, self.link = self.link, None
             self.world.losses += 1
-            self.session.disconnected("lost")
+            self.session.disconnected("lost", 0.0)
             if noticed:
                 self.world.engine.disconnect(link)
 

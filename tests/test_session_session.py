@@ -92,9 +92,9 @@ def retired(frames: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def test_a_new_connection_retires_the_last_one_first(peer: Peer) -> None:
     """With id and token of the newest greeting, before its name and functions are claimed."""
     peer.ready("w1", "t1")
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.ready("w2", "t2")
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.register("f")
     frames = peer.replay("w3", "t3")
     assert retired(frames) == [("w2", "t2")]
@@ -106,10 +106,10 @@ def test_a_connection_is_retired_again_until_one_was_ready(peer: Peer) -> None:
     """Nobody knows whether the engine heard it; once a connection is ready, all before it are gone."""
     peer.ready("w1", "t1")
     for worker_id, known in (("w2", ["w1"]), ("w3", ["w1", "w2"])):
-        peer.session.disconnected("gone")
+        peer.session.disconnected("gone", 0.0)
         assert [name for name, _ in retired(peer.replay(worker_id))] == known
     peer.confirm()
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert [name for name, _ in retired(peer.replay("w4"))] == ["w3"]
 
 
@@ -117,7 +117,7 @@ def test_connections_to_retire_do_not_pile_up(peer: Peer) -> None:
     """The one that was ready is kept, since it owns everything, and then the newest."""
     peer.ready("w0")
     for number in range(1, 30):
-        peer.session.disconnected("gone")
+        peer.session.disconnected("gone", 0.0)
         frames = peer.replay(f"w{number}")
     assert [name for name, _ in retired(frames)] == ["w0", *(f"w{number}" for number in range(22, 29))]
 
@@ -125,16 +125,16 @@ def test_connections_to_retire_do_not_pile_up(peer: Peer) -> None:
 def test_without_a_token_nothing_can_be_retired(peer: Peer) -> None:
     """Older engines give none."""
     peer.ready("w1", None)
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert kinds(peer.replay("w2", "t2")) == [REGISTER, "ping"]
 
 
 def test_a_connection_that_was_lost_before_its_greeting_changes_nothing(peer: Peer) -> None:
     """The one before it is still the one to retire."""
     peer.ready("w1", "t1")
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.connect()
-    peer.session.disconnected("gone again")
+    peer.session.disconnected("gone again", 0.0)
     assert peer.replay("w2")[0] == {"type": "reattach", "previous_worker_id": "w1", "reattach_token": "t1"}
 
 
@@ -142,7 +142,7 @@ def test_every_connection_registers_under_an_id_of_its_own(peer: Peer) -> None:
     """A late answer to the old one cannot be taken for the new one's."""
     peer.replay()
     old = peer.register_id
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.replay("w2")
     assert peer.register_id != old
     assert peer.result(old, result={"success": True}) is None
@@ -155,7 +155,7 @@ def test_a_late_refusal_of_a_lost_connection_is_ignored(peer: Peer) -> None:
     """It neither ends the client nor counts for the next connection."""
     peer.replay()
     old = peer.register_id
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.connect()
     assert peer.refusal(old, "FORBIDDEN") is None
     assert peer.session.counters.unknown_results == 1
@@ -245,7 +245,7 @@ def test_a_register_call_that_was_stopped_is_no_refusal(peer: Peer) -> None:
     assert peer.refusal(peer.register_id, "invocation_stopped") is None
     assert peer.say("pong") is None
     assert not peer.session.is_ready
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert peer.ready("w2").session.is_ready
 
 
@@ -406,7 +406,7 @@ def test_a_registration_that_was_withdrawn_or_replayed_needs_no_barrier_either(p
     peer.take()
     peer.session.confirm(withdrawn)
     assert peer.take() == []
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.ready("w2")
     peer.session.confirm(replayed)
     assert peer.take() == []
@@ -446,7 +446,7 @@ def test_a_refused_function_is_offered_again_on_the_next_connection(peer: Peer) 
     peer.replay()
     peer.reject("f")
     peer.confirm()
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert (registration.verdict, registration.error) == (Verdict.PENDING, None)
     peer.ready("w2")
     assert registration.verdict is Verdict.ACCEPTED
@@ -493,7 +493,7 @@ def test_control_frames_die_with_their_connection_and_are_replayed_once(peer: Pe
     new = peer.register("new")
     peer.session.confirm(new)
     peer.session.ping()
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert peer.session.outbox.frames == 1
     peer.ready("w2")
     peer.take()
@@ -666,7 +666,7 @@ def test_a_lost_link_settles_sent_calls_and_keeps_unsent_ones(peer: Peer) -> Non
     peer.ready()
     sent = peer.sent_call("sent")
     waits = peer.call("waits")
-    peer.session.disconnected("the link was reset")
+    peer.session.disconnected("the link was reset", 0.0)
     assert outcome(sent) == (ConnectionLost, "CONNECTION_LOST", Fate.MAY_HAVE_RUN)
     assert "the link was reset" in str(sent.error)
     assert not waits.done
@@ -686,7 +686,7 @@ def test_a_loss_between_two_batches_tells_sent_from_unsent(peer: Peer) -> None:
     peer.ready()
     calls = [peer.call(number) for number in range(5)]
     assert len(peer.take(150)) < 5
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert [call.done for call in calls] == [call.sent for call in calls]
     assert {outcome(call)[1] for call in calls if call.sent} == {"CONNECTION_LOST"}
     assert any(call.sent for call in calls)
@@ -699,7 +699,7 @@ def test_void_calls_outlive_a_connection(peer: Peer) -> None:
     peer.void(1)
     call = peer.call(2)
     peer.void(3)
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.ready("w2")
     assert [frame["data"] for frame in peer.take()] == [1, 2, 3]
     assert call.sent
@@ -710,7 +710,7 @@ def test_answers_die_with_the_connection_that_asked(peer: Peer) -> None:
     peer.ready()
     old = peer.session.epoch
     peer.answer("waits")
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.answer("late")
     peer.connect()
     peer.answer("later", epoch=old)
@@ -729,7 +729,7 @@ def test_no_answer_is_queued_once_the_connection_is_being_closed(peer: Peer) -> 
     peer.session.closing()
     peer.answer("late")
     assert peer.take() == []
-    peer.session.disconnected("closed")
+    peer.session.disconnected("closed", 0.0)
     assert peer.session.counters.dropped_results == 2
 
 
@@ -762,20 +762,20 @@ def test_a_connection_that_is_being_closed_never_becomes_ready(peer: Peer) -> No
 def test_without_a_connection_there_is_nothing_to_end(peer: Peer) -> None:
     """The states stay, and nothing raises."""
     peer.call()
-    peer.session.disconnected("not even connected")
+    peer.session.disconnected("not even connected", 0.0)
     peer.session.closing()
     peer.session.ping()
     assert peer.session.client.state is Client.STARTING
     assert peer.session.outbox.frames == 1
     peer.connect()
-    peer.session.disconnected("never greeted")
+    peer.session.disconnected("never greeted", 0.0)
     assert peer.session.client.state is Client.STARTING
 
 
 def test_a_client_that_was_online_is_offline_until_ready_again(peer: Peer) -> None:
     """Connected is not enough."""
     peer.ready()
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     peer.replay("w2")
     states = [peer.session.client.state]
     peer.confirm()
@@ -812,7 +812,7 @@ def test_a_closed_client_still_sends_what_needs_no_answer(peer: Peer) -> None:
     peer.answer(3)
     peer.session.close()
     assert kinds(peer.take()) == ["invocationresult g", "invokefunction f"]
-    peer.session.disconnected("closed")
+    peer.session.disconnected("closed", 0.0)
     assert peer.session.client.state is Client.CLOSED
 
 
@@ -822,7 +822,7 @@ def test_a_closed_client_stays_closed_whatever_its_connection_does(peer: Peer) -
     peer.session.fail(InternalError("too late"))
     peer.ready()
     assert peer.session.client.state is Client.CLOSED
-    peer.session.disconnected("gone")
+    peer.session.disconnected("gone", 0.0)
     assert peer.session.client.state is Client.CLOSED
 
 
@@ -1040,6 +1040,6 @@ def test_states_follow_the_connection(peer: Peer) -> None:
     note()
     peer.session.closing()
     note()
-    peer.session.disconnected("closed")
+    peer.session.disconnected("closed", 0.0)
     note()
     assert states == [None, Connection.OPENING, Connection.REPLAYING, Connection.READY, Connection.CLOSING, None]

@@ -135,6 +135,10 @@ class InitOptions:
     close_timeout: float = attrs.field(default=5.0, validator=non_negative)
     """Seconds in which closing sends what is queued, says goodbye and waits for the end of the connection."""
 
+    offline_grace: float = attrs.field(default=120.0, validator=non_negative)
+    """Seconds after a loss for which calls wait for the next connection, within their own time-outs; after it they are
+    refused at once until the engine is back. ``math.inf`` lets them wait."""
+
     heartbeat_interval: float = attrs.field(default=20.0, validator=positive)
     """Seconds without a byte received after which the engine is pinged."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -14,7 +14,9 @@ import trio
 from cattrs import Converter, transform_error
 
 from iii_trio._client.namespaces import target_namespace
+from iii_trio._session.budget import RetryBudget
 from iii_trio._session.calls import Call
+from iii_trio._session.deadlines import with_deadline
 from iii_trio._session.session import Session
 from iii_trio._values.requests import Action, TriggerAction, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._values.strict import strict_converter
@@ -22,6 +24,8 @@ from iii_trio._wire.messages import EnqueueAction, InvokeFunction, VoidAction
 from iii_trio.errors import (
     ClientClosed,
     ConfigurationError,
+    ConnectionLost,
+    EngineUnavailable,
     Fate,
     InvalidResult,
     InvocationTimeout,
@@ -30,6 +34,7 @@ from iii_trio.errors import (
 
 T = TypeVar("T")
 
+_AS_WANTED: Any = object()
 _RESULTS: Converter = strict_converter()
 _ACTIONS: dict[str, type[Action]] = {"void": TriggerActionVoid, "enqueue": TriggerActionEnqueue}
 
@@ -74,20 +79,51 @@ class Caller:
     session: Session
     room: trio.lowlevel.ParkingLot
     default_timeout_ms: float
+    budget: RetryBudget = attrs.field(factory=RetryBudget)
 
     async def call(self, wanted: TriggerRequest) -> tuple[Any, str]:
         """Make a call that is answered; returns the answer and the id of the call."""
-        call_id = self.session.new_invocation_id()
-        frame = self._encode(wanted, call_id)
         timeout_ms = self.default_timeout_ms if wanted.timeout_ms is None else wanted.timeout_ms
         deadline = trio.current_time() + timeout_ms / 1000
+        while True:
+            call_id = self.session.new_invocation_id()
+            try:
+                result = await self._attempt(wanted, call_id, deadline)
+            except ConnectionLost:
+                if not wanted.idempotent or not self.budget.lost():
+                    raise
+                self.session.counters.retried_calls += 1
+            else:
+                if wanted.idempotent:
+                    self.budget.succeeded()
+                return result, call_id
+
+    async def _attempt(self, wanted: TriggerRequest, call_id: str, deadline: float) -> Any:
+        renew = self._encoder(wanted, call_id, deadline)
+        frame = renew(trio.current_time()) if renew else self._encode(wanted, call_id)
         with trio.CancelScope(deadline=deadline) if self._is_full(frame) else contextlib.nullcontext():
             await self._wait_room(frame, wanted.function_id)
         if self._is_full(frame):
             self.session.counters.timed_out_calls += 1
             raise _timeout(call_id, wanted.function_id)
         wake = functools.partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
-        return await self._wait_settled(Call(call_id, wanted.function_id, deadline, wake), frame), call_id
+        return await self._wait_settled(Call(call_id, wanted.function_id, deadline, wake, renew), frame)
+
+    def _encoder(self, wanted: TriggerRequest, call_id: str, deadline: float) -> Callable[[float], bytes] | None:
+        """What encodes a call with the time that its caller still waits; None when he set none, or nobody waits.
+
+        Work that was enqueued outlives its caller, and the time-out that everybody has by default is nobody's wish.
+        """
+        asked = trio.current_effective_deadline()
+        if wanted.timeout_ms is not None:
+            asked = min(asked, deadline)
+        if math.isinf(asked) or wanted.action is not None:  # minus infinity is a scope that is cancelled already
+            return None
+
+        def encode(now: float) -> bytes:
+            return self._encode(wanted, call_id, with_deadline(wanted.metadata, asked - now))
+
+        return encode
 
     async def send(self, wanted: TriggerRequest) -> None:
         """Make a call that nobody answers, as soon as there is room."""
@@ -110,7 +146,14 @@ class Caller:
         if self.session.is_final:
             raise ClientClosed("SHUTDOWN", "this client is closed", function_id=function_id)
 
-    def _encode(self, wanted: TriggerRequest, call_id: str | None) -> bytes:
+    def check_callable(self, function_id: str) -> None:
+        """Raise if calls cannot be made: there is no client any more, or has been no engine for too long."""
+        self.check_open(function_id)
+        if self.session.is_unavailable:
+            words = self.session.unavailable_words
+            raise EngineUnavailable("OFFLINE", words, function_id=function_id, fate=Fate.NEVER_SENT)
+
+    def _encode(self, wanted: TriggerRequest, call_id: str | None, metadata: Any = _AS_WANTED) -> bytes:
         session = self.session
         return session.encode(
             InvokeFunction(
@@ -119,7 +162,7 @@ class Caller:
                 invocation_id=call_id,
                 action=_wire_action(wanted.action),
                 namespace=target_namespace(wanted.function_id, wanted.namespace, session.namespace, session.registry),
-                metadata=wanted.metadata,
+                metadata=wanted.metadata if metadata is _AS_WANTED else metadata,
             )
         )
 
@@ -136,7 +179,7 @@ class Caller:
         try:
             while self._is_full(frame):
                 await self.room.park()
-                self.check_open(function_id)
+                self.check_callable(function_id)
         finally:
             self.session.calls.remove(waiting.id)
 

@@ -152,6 +152,7 @@ class III(trio.abc.AsyncResource):
         timeout_ms: float | None = None,
         namespace: str | None = None,
         metadata: Any = None,
+        idempotent: bool = False,
     ) -> None: ...
 
     @overload
@@ -164,6 +165,7 @@ class III(trio.abc.AsyncResource):
         timeout_ms: float | None = None,
         namespace: str | None = None,
         metadata: Any = None,
+        idempotent: bool = False,
     ) -> EnqueueResult: ...
 
     @overload
@@ -176,6 +178,7 @@ class III(trio.abc.AsyncResource):
         timeout_ms: float | None = None,
         namespace: str | None = None,
         metadata: Any = None,
+        idempotent: bool = False,
         returns: type[T],
     ) -> T: ...
 
@@ -189,6 +192,7 @@ class III(trio.abc.AsyncResource):
         timeout_ms: float | None = None,
         namespace: str | None = None,
         metadata: Any = None,
+        idempotent: bool = False,
     ) -> Any: ...
 
     async def trigger(
@@ -200,6 +204,7 @@ class III(trio.abc.AsyncResource):
         timeout_ms: float | None = None,
         namespace: str | None = None,
         metadata: Any = None,
+        idempotent: bool = False,
         returns: type[Any] | None = None,
     ) -> Any:
         """Call a function and wait for its result.
@@ -214,6 +219,8 @@ class III(trio.abc.AsyncResource):
             namespace: Where the function is looked up; this worker's own namespace when left out, and ``default`` for the
                 engine's own functions.
             metadata: A JSON value that travels beside the payload.
+            idempotent: Whether it does no harm if the handler runs twice. Such a call is made again, within its time-out,
+                when its connection is lost after it was sent; a budget keeps retries from becoming a storm.
             returns: A type that the result is to have: an attrs class or dataclass, a primitive, or lists, dicts and
                 optionals of these. Nothing is converted; a result of another shape is an error.
 
@@ -225,6 +232,7 @@ class III(trio.abc.AsyncResource):
             ConnectionLost: The link, or the handler's link, broke after the call was sent. The handler may have run.
             InvocationError: The engine or the handler refused or failed; see `code` and `fate`.
             InvalidResult: The handler ran, and its result is not what `returns` says.
+            EngineUnavailable: The engine has been away for longer than `offline_grace`. Nothing was sent.
             ClientClosed: The client is closed, or was closed meanwhile.
             PayloadError: Payload or metadata cannot be sent. Nothing was sent.
             ConfigurationError: The request itself is wrong. Nothing was sent.
@@ -238,11 +246,12 @@ class III(trio.abc.AsyncResource):
             "timeout_ms": timeout_ms,
             "namespace": namespace,
             "metadata": metadata,
+            "idempotent": idempotent or None,
         }
         wanted = as_request(request, asked)
         if returns is not None:
             check_returns(returns)
-        self._caller.check_open(wanted.function_id)
+        self._caller.check_callable(wanted.function_id)
         if isinstance(wanted.action, TriggerActionVoid):
             if returns is not None:
                 raise ConfigurationError("nobody answers a void call, so it has no result for returns=")
@@ -259,12 +268,12 @@ class III(trio.abc.AsyncResource):
 
         Raises:
             WouldBlock: The outbox is full. Nothing was sent.
-            ClientClosed, PayloadError, ConfigurationError: As `trigger`.
+            EngineUnavailable, ClientClosed, PayloadError, ConfigurationError: As `trigger`.
         """
         wanted = as_request(request, {"payload": payload, "namespace": namespace, "metadata": metadata})
         if isinstance(wanted.action, TriggerActionEnqueue):
             raise ConfigurationError("trigger_nowait makes void calls; await trigger for the receipt of enqueued work")
-        self._caller.check_open(wanted.function_id)
+        self._caller.check_callable(wanted.function_id)
         self._caller.send_nowait(wanted)
 
     # ---- state ------------------------------------------------------------------------------------------------------
@@ -320,6 +329,7 @@ class III(trio.abc.AsyncResource):
             timed_out_handlers=handlers.timed_out,
             abandoned_threads=handlers.abandoned_threads,
             healed_results=counters.healed_results,
+            retried_calls=counters.retried_calls,
             unsent_calls=counters.unsent_calls,
             dropped_results=counters.dropped_results,
             unknown_results=counters.unknown_results,

@@ -216,6 +216,7 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
         min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
         wake_timer=timer_bell.ring,
         heals=options.heal_early_results,
+        offline_grace=options.offline_grace,
     )
 
 

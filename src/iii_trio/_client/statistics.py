@@ -39,8 +39,11 @@ class ClientStatistics:
     healed_results: int
     """Answers that were sent a second time, in case the first had come too early for the engine."""
 
+    retried_calls: int
+    """Times that an idempotent call was made again after its connection was lost."""
+
     unsent_calls: int
-    """Void calls that still waited to be sent when the client ended."""
+    """Void calls that were never sent: the client ended, or was offline for too long."""
 
     outbox_frames: int
     """Frames that wait to be sent."""
@@ -64,7 +67,7 @@ class ClientStatistics:
     """Handlers that raised, or whose result could not be sent."""
 
     timed_out_handlers: int
-    """Handlers that were cancelled at their function's time-out."""
+    """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
 
     abandoned_threads: int
     """Sync handlers whose invocation ended before they did."""

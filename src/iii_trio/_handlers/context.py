@@ -25,6 +25,9 @@ class Invocation:
     metadata: Any
     """What the caller sent beside the payload."""
 
+    deadline: float | None
+    """When the caller stops waiting, on trio's clock: the handler is cancelled then. None when nobody said."""
+
     traceparent: str | None
     """W3C trace context of the caller."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import traceback
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,6 +18,7 @@ import trio
 
 from iii_trio._handlers.context import Invocation, ThreadCalls, enter, enter_thread
 from iii_trio._handlers.signature import Signature
+from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
 from iii_trio.errors import InvocationError, PayloadError, is_reserved
@@ -30,6 +32,7 @@ FAILED: Final = "invocation_failed"
 """The code of a handler that raised, or whose result cannot be sent."""
 
 _OVERLOADED: Final = ErrorBody("overloaded", "this worker has more to do than it may accept")
+_LATE: Final = ErrorBody("TIMEOUT", "the handler was cancelled, since its caller does not wait any more")
 
 
 @attrs.define(eq=False)
@@ -58,7 +61,7 @@ class HandlerCounters:
     """Handlers that raised, or whose result could not be sent."""
 
     timed_out: int = 0
-    """Handlers that were cancelled at their function's time-out."""
+    """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
 
     abandoned_threads: int = 0
     """Sync handlers whose invocation ended before they did; each keeps its thread until it returns."""
@@ -145,6 +148,8 @@ class Dispatcher:
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)
+        except _Late:
+            return _failure(frame, _LATE)
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
@@ -158,19 +163,23 @@ class Dispatcher:
 
     async def _run(self, task: _Task, frame: InvokeFunction) -> Any:
         payload, caller = _without_caller(frame.data)
-        enter(_context(frame, caller))
+        metadata, waits_for = take_deadline(frame.metadata)
+        task.scope.deadline = task.accepted_at + waits_for
+        enter(_context(frame, caller, metadata, task.scope.deadline))
         function = task.function
-        handler = function.signature.bind(payload, frame.metadata)
-        if function.slots is not None:
-            await function.slots.acquire_on_behalf_of(task)
-            task.holds_slot = True
+        handler = function.signature.bind(payload, metadata)
         with task.scope:
+            if function.slots is not None:
+                await function.slots.acquire_on_behalf_of(task)
+                task.holds_slot = True
             if function.signature.is_async:
                 task.start()
                 return await handler()
             return await self._run_in_thread(task, handler)
         assert task.scope.cancelled_caught
         self.counters.timed_out += 1
+        if trio.current_time() >= task.accepted_at + waits_for:
+            raise _Late
         raise TimeoutError(f"the handler was cancelled after {function.timeout:g} s")
 
     async def _run_in_thread(self, task: _Task, handler: Callable[[], Any]) -> Any:
@@ -207,6 +216,10 @@ class Dispatcher:
         return _failure(frame, ErrorBody(FAILED, f"{type(error).__name__}: {_words(error)}", stack))
 
 
+class _Late(Exception):
+    """The caller's deadline has come, and the handler was cancelled for it."""
+
+
 class _Overloaded(Exception):
     """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
@@ -237,7 +250,7 @@ class _Task:
             self._waits = False
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
-        self.scope.deadline = trio.current_time() + self.function.timeout
+        self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
 
     def end(self) -> None:
         """The invocation is over."""
@@ -298,12 +311,13 @@ def _words(said: object) -> str:
         return "(it has no text)"
 
 
-def _context(frame: InvokeFunction, caller: str | None) -> Invocation:
+def _context(frame: InvokeFunction, caller: str | None, metadata: Any, deadline: float) -> Invocation:
     return Invocation(
         id=frame.invocation_id or "",
         function_id=frame.function_id,
         caller_worker_id=caller,
-        metadata=frame.metadata,
+        metadata=metadata,
+        deadline=None if deadline == math.inf else deadline,
         traceparent=frame.traceparent,
         baggage=frame.baggage,
     )

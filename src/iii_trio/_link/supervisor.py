@@ -133,7 +133,7 @@ class Supervisor:
             with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True):
                 await transport.aclose()
             self.last_loss = reason
-            self.session.disconnected(reason)
+            self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
             self.on_change()
             logger.info("the connection to %s ended: %s", self.target.url, reason)
@@ -151,6 +151,7 @@ class Supervisor:
         elif isinstance(event, Ready):
             self._failures = 0
             self._was_ready = True
+            self.session.renew(trio.current_time())
             self.on_change()
         elif isinstance(event, Fatal):
             self._fatal = event.error

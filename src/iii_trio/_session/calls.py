@@ -28,6 +28,9 @@ class Call:
     wake: Callable[[], None]
     """Called once, when the call has an outcome."""
 
+    renew: Callable[[float], bytes] | None = None
+    """Encodes the frame anew at a time, when it says something about the time; None when it does not."""
+
     sent: bool = False
     """Whether its frame was handed to the writer."""
 

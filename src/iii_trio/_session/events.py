@@ -48,8 +48,11 @@ class Counters:
     healed_results: int = 0
     """Answers that were sent a second time, in case the first had come too early for the engine."""
 
+    retried_calls: int = 0
+    """Times that an idempotent call was made again after its connection was lost."""
+
     unsent_calls: int = 0
-    """Calls that want no answer and still waited to be sent when the client ended."""
+    """Calls that want no answer and were never sent: the client ended, or was offline for too long."""
 
     refused_registrations: int = 0
     """Functions that the engine refused."""

@@ -34,6 +34,11 @@ class Lane:
         self.size -= len(frame)
         return True
 
+    def replace(self, key: object, frame: bytes) -> None:
+        """Put another frame in the place of one that waits."""
+        self.size += len(frame) - len(self.frames[key])
+        self.frames[key] = frame
+
     def clear(self) -> int:
         """Forget everything; returns how many frames that were."""
         count = len(self.frames)

@@ -8,6 +8,7 @@ task that sleeps. Nothing here blocks, raises because of a peer, or knows what t
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -28,6 +29,7 @@ from iii_trio.errors import (
     AuthenticationError,
     ClientClosed,
     ConnectionLost,
+    EngineUnavailable,
     Fate,
     IIIError,
     InvocationError,
@@ -72,6 +74,12 @@ class Session:
     wake_timer: Callable[[], None] = attrs.field(default=lambda: None)
     """Called whenever `next_deadline` comes earlier than before."""
 
+    offline_grace: float = math.inf
+    """Seconds after a loss for which calls wait for the next connection; then they are refused."""
+
+    is_unavailable: bool = attrs.field(default=False, init=False)
+    """Whether the engine has been away for longer than that."""
+
     heals: bool = True
     """Whether answers that may have come too early are sent a second time."""
 
@@ -97,6 +105,7 @@ class Session:
     _barriers: deque[_Barrier] = attrs.field(factory=deque, init=False)
     _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
     _register_id: str | None = attrs.field(default=None, init=False)
+    _grace_ends: float = attrs.field(default=math.inf, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -121,7 +130,7 @@ class Session:
             self.connection.fire(ConnectionEvent.CLOSE)
             self._register_id = None
 
-    def disconnected(self, reason: str) -> None:
+    def disconnected(self, reason: str, now: float) -> None:
         """The connection is gone. Calls that were sent on it end now; those that still wait stay for the next one."""
         if self.connection is None:
             return
@@ -136,6 +145,9 @@ class Session:
         self._unconfirmed.clear()
         self._register_id = self._replayed = None
         self.registry.reset()
+        if self.client.state is Client.ONLINE:
+            self._grace_ends = now + self.offline_grace
+            self.wake_timer()
         if self.client.allows(ClientEvent.LOSS):
             self.client.fire(ClientEvent.LOSS)
         for call in self.calls:
@@ -225,10 +237,12 @@ class Session:
 
     def next_deadline(self) -> float:
         """When `expire` has something to do; infinity for never."""
-        return min(self.calls.next_deadline(), self.healing.next_deadline())
+        return min(self.calls.next_deadline(), self.healing.next_deadline(), self._grace_ends)
 
     def expire(self, now: float) -> None:
-        """Do what is due: end calls whose deadline has come, and send early answers a second time."""
+        """Do what is due: end calls whose deadline has come, send early answers again, give up waiting for the link."""
+        if now >= self._grace_ends:
+            self._give_up_waiting()
         if due := self.healing.take_due(now):
             self.counters.healed_results += len(due)
             for frame in due:
@@ -237,6 +251,15 @@ class Session:
         for call in self.calls.take_overdue(now):
             self.counters.timed_out_calls += 1
             self._end(call, InvocationTimeout, "TIMEOUT", "no answer came in time")
+
+    def renew(self, now: float) -> None:
+        """Encode the calls that waited for a connection anew, since what they say of their deadline is out of date."""
+        for key in list(self.outbox.calls.frames):
+            if type(key) is Call and key.renew is not None:
+                try:
+                    self.outbox.calls.replace(key, key.renew(now))
+                except Exception:  # the payload was changed meanwhile, and what was checked is still good
+                    logger.debug("a waiting call of %r cannot be encoded again", key.function_id, exc_info=True)
 
     def answer(self, epoch: int, frame: bytes, *, age: float, now: float) -> None:
         """Queue the answer to an invocation that came over connection `epoch`, `age` seconds ago.
@@ -403,6 +426,8 @@ class Session:
         self.connection.fire(ConnectionEvent.CONFIRMATION)
         self._ghosts = {name: token for name, token in self._ghosts.items() if name == self.worker_id}
         self._accept(self._replayed)
+        self._grace_ends = math.inf
+        self.is_unavailable = False
         if self.client.allows(ClientEvent.READY):
             self.client.fire(ClientEvent.READY)
         self.wake_writer()
@@ -438,6 +463,19 @@ class Session:
 
     # ---- how calls end ----------------------------------------------------------------------------------------------
 
+    def _give_up_waiting(self) -> None:
+        """The engine has been away for too long: what waits ends, and what comes is refused until it is back."""
+        self._grace_ends = math.inf
+        self.is_unavailable = True
+        for call in self.calls:
+            self._end(call, EngineUnavailable, "OFFLINE", self.unavailable_words)
+        self.counters.unsent_calls += self.outbox.calls.clear()
+
+    @property
+    def unavailable_words(self) -> str:
+        """Why calls are refused while the engine is away."""
+        return f"there has been no connection to the engine for more than {self.offline_grace:g} s"
+
     def _end_all(self, reason: str) -> None:
         for registration in self.registry:
             registration.wake()
@@ -451,9 +489,12 @@ class Session:
         call.settle(None, kind(code, message, function_id=call.function_id, invocation_id=call.id, fate=fate))
 
 
+# What these codes say of a call is what our own errors of the same kind say.
+_KINDS: Final = {"invocation_stopped": ConnectionLost, "TIMEOUT": InvocationTimeout}
+
+
 def _error_of(error: wire.ErrorBody, call: Call) -> InvocationError:
-    kind = ConnectionLost if error.code == "invocation_stopped" else InvocationError
-    return kind(
+    return _KINDS.get(error.code, InvocationError)(
         error.code,
         error.message,
         function_id=call.function_id,

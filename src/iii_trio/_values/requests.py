@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from iii_trio._values.checks import instance, non_negative, one_of, optional, text
+from iii_trio._values.checks import flag, instance, non_negative, one_of, optional, text
 
 
 @attrs.frozen
@@ -74,6 +74,9 @@ class TriggerRequest:
 
     namespace: str | None = attrs.field(default=None, validator=optional(text))
     """Where the function is looked up; None means the worker's own namespace, ``default`` for the engine's own."""
+
+    idempotent: bool = attrs.field(default=False, validator=flag)
+    """Whether it does no harm if the handler runs twice, so that the call may be made again when its link is lost."""
 
     metadata: Any = None
     """A JSON value that travels beside the payload; lost by the engine when the call is enqueued."""
