@@ -163,6 +163,10 @@ class InitOptions:
     send_stack_traces: bool = attrs.field(default=False, validator=flag)
     """Whether callers get the stack trace of a handler that failed."""
 
+    loop_watch: float | None = attrs.field(default=None, validator=optional(positive))
+    """Seconds for which one step of a task may hold trio's loop up; what takes longer is logged, with the function that
+    did it, and counted. None does not look, since looking costs every step of every task of the run something."""
+
 
 @attrs.frozen
 class Address:

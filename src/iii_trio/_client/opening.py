@@ -11,6 +11,7 @@ from iii_trio._client.calling import Caller
 from iii_trio._client.client import III
 from iii_trio._client.identity import NAMES, worker_facts
 from iii_trio._client.lifecycle import Lifecycle
+from iii_trio._client.loop_watch import LoopWatch
 from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._link.bell import Bell
 from iii_trio._link.connect import Target
@@ -197,6 +198,7 @@ class _Assembly:
             dispatcher=dispatcher,
             timer_bell=timer_bell,
             close_timeout=options.close_timeout,
+            loop_watch=LoopWatch(options.loop_watch, dispatcher),
         )
         supervisor.on_change = self.lifecycle.changed.unpark_all
         caller = Caller(session=session, room=room, default_timeout_ms=options.invocation_timeout_ms)

@@ -47,6 +47,9 @@ class Supervisor:
     connects: int = 0
     """Connections that were opened."""
 
+    reconnects: int = 0
+    """Times that a client which had been ready before was ready again."""
+
     connect_failures: int = 0
     """Attempts that led to no connection."""
 
@@ -149,6 +152,7 @@ class Supervisor:
             self.on_invocation(event)
         elif isinstance(event, Ready):
             self._failures = 0
+            self.reconnects += self._was_ready
             self._was_ready = True
             self.on_change()
         elif isinstance(event, Fatal):

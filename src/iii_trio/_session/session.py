@@ -118,6 +118,9 @@ class Session:
     wake_timer: Callable[[], None] = attrs.field(default=lambda: None)
     """Called whenever a call has an earlier deadline than all others."""
 
+    on_move: states.OnMove = attrs.field(default=lambda event, reason, cause: None)
+    """Called whenever the state of the client or of its connection has changed."""
+
     counters: Counters = attrs.field(factory=Counters)
     registry: Registry = attrs.field(factory=Registry)
     calls: Calls = attrs.field(factory=Calls)
@@ -127,9 +130,7 @@ class Session:
     worker_id: str | None = None
     """What the engine calls this worker on the present connection, or called it on the last."""
 
-    client: Machine[Client, ClientEvent] = attrs.field(
-        factory=lambda: Machine(Client.STARTING, states.CLIENT_TRANSITIONS), init=False
-    )
+    client: Machine[Client, ClientEvent] = attrs.field(init=False)
     connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
     _ghosts: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
     """Ids and tokens of our connections that the engine may still hold, oldest first: nothing that came after proves that
@@ -145,6 +146,13 @@ class Session:
         # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
         self._encode_register(self._ids.fresh())
 
+    @client.default
+    def _new_client(self) -> Machine[Client, ClientEvent]:
+        return Machine(Client.STARTING, states.CLIENT_TRANSITIONS, self._moved)
+
+    def _moved(self, event: ClientEvent | ConnectionEvent | None, reason: str | None, cause: str | None) -> None:
+        self.on_move(event, reason, cause)
+
     # ---- the life of a connection -----------------------------------------------------------------------------------
 
     @property
@@ -155,7 +163,8 @@ class Session:
     def connected(self) -> None:
         """A new connection is open; nothing is sent on it before the engine's greeting."""
         self.epoch += 1
-        self.connection = Machine(Connection.OPENING, states.CONNECTION_TRANSITIONS)
+        self.connection = Machine(Connection.OPENING, states.CONNECTION_TRANSITIONS, self._moved)
+        self._moved(None, None, None)
 
     def closing(self) -> None:
         """We are about to close the connection; nothing is sent on it any more."""
@@ -177,7 +186,7 @@ class Session:
         self._register_id = self._replayed = None
         self.registry.reset()
         if self.client.allows(ClientEvent.LOSS):
-            self.client.fire(ClientEvent.LOSS)
+            self.client.fire(ClientEvent.LOSS, reason)
         for call in self.calls:
             if call.sent:
                 self.counters.lost_calls += 1
@@ -192,7 +201,7 @@ class Session:
     def fail(self, error: IIIError) -> None:
         """The client cannot go on."""
         if self.client.allows(ClientEvent.FAILURE):
-            self.client.fire(ClientEvent.FAILURE)
+            self.client.fire(ClientEvent.FAILURE, str(error))
             self._end_all(f"this client failed: {error}")
 
     def finish(self) -> None:
