@@ -22,6 +22,7 @@ from iii_trio._link.trio_websocket import TrioWebSocketTransport
 from iii_trio._options import InitOptions, resolve_address
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.session import Session
+from iii_trio._session.trace import Trace
 from iii_trio._wire.urls import parse_url
 from iii_trio.errors import ConfigurationError, IIIError, PayloadError
 
@@ -217,6 +218,7 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
         Outbox(options.max_outbox_frames, options.max_outbox_bytes),
         min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
         wake_timer=timer_bell.ring,
+        trace=None if options.trace is None else Trace(options.trace),
     )
 
 

@@ -99,7 +99,10 @@ class Connection:
 
     async def _read(self) -> None:
         while True:
-            for message in await self.transport.receive():
+            messages = await self.transport.receive()
+            if self.session.trace is not None:
+                self.session.trace("frame.received", frames=len(messages))
+            for message in messages:
                 event = self.session.receive(message)
                 if event is not None:
                     self.on_event(event)
@@ -117,6 +120,8 @@ class Connection:
                 await self.transport.send(batch)
             finally:
                 self._writing = False
+            if self.session.trace is not None and batch:
+                self.session.trace("frame.sent", frames=len(batch), bytes=sum(map(len, batch)))
 
     async def _watch(self) -> None:
         """Ping after some silence, and give the connection up after more.

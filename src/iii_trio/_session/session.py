@@ -20,6 +20,7 @@ from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.registry import Registration, Registry, Verdict
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
+from iii_trio._session.trace import Trace
 from iii_trio._wire import messages as wire
 from iii_trio._wire.codec import UndecodableFrame, decode, encode
 from iii_trio.errors import (
@@ -120,6 +121,9 @@ class Session:
 
     on_move: states.OnMove = attrs.field(default=lambda event, reason, cause: None)
     """Called whenever the state of the client or of its connection has changed."""
+
+    trace: Trace | None = None
+    """Told of what happens, if somebody asked for it."""
 
     counters: Counters = attrs.field(factory=Counters)
     registry: Registry = attrs.field(factory=Registry)
@@ -460,6 +464,8 @@ class Session:
         self.counters.refused_registrations += 1
         logger.warning("%s", error)
         self.registry.refuse(frame.function_id, error)
+        if self.trace is not None:
+            self.trace("registration.refused", function_id=frame.function_id, code=frame.code)
         return None
 
     def _receive_invocation(self, frame: wire.InvokeFunction) -> wire.InvokeFunction | None:
