@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "max_pending_invocations": 10_000,
     "max_threads": 40,
     "send_stack_traces": False,
+    "loop_watch": None,
+    "trace": None,
 }
 
 
@@ -86,6 +88,8 @@ def test_the_reconnection_has_its_defaults() -> None:
         ("max_pending_invocations", -1),
         ("max_threads", 0),
         ("send_stack_traces", 1),
+        ("loop_watch", 0),
+        ("trace", 1),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_by_name(name: str, value: Any) -> None:

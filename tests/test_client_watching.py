@@ -144,6 +144,7 @@ async def test_reasons_and_causes_of_the_session_are_handed_on(link: MemoryLink)
     async with link.client() as iii:
         changes = iii.state_changes()
         iii._session.client.fire(ClientEvent.LOSS, "the engine restarted", "session_lost")
+        iii._session.client.fire(ClientEvent.LOSS, "no change of the state")
         iii._session.client.fire(ClientEvent.CONFLICT)
         iii._session.client.fire(ClientEvent.READY, None, "link_lost")
         iii._session.client.fire(ClientEvent.DRAIN)

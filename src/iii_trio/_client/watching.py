@@ -123,10 +123,11 @@ class StateWatch:
         if event in _PASSING or self.is_over:
             return
         change = self._change(reason or _REASONS[event], cause)
-        latest, self.latest = self.latest, change
-        if (change.client, change.connection) != (latest.client, latest.connection):
-            for watcher in tuple(self._watchers):
-                watcher._tell(change)
+        if (change.client, change.connection) == (self.latest.client, self.latest.connection):
+            return
+        self.latest = change
+        for watcher in tuple(self._watchers):
+            watcher._tell(change)
 
     def _change(self, reason: str, cause: str | None) -> StateChange:
         client = self._session.client.state

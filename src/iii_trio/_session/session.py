@@ -134,7 +134,12 @@ class Session:
     worker_id: str | None = None
     """What the engine calls this worker on the present connection, or called it on the last."""
 
-    client: Machine[Client, ClientEvent] = attrs.field(init=False)
+    client: Machine[Client, ClientEvent] = attrs.field(
+        default=attrs.Factory(
+            lambda self: Machine(Client.STARTING, states.CLIENT_TRANSITIONS, self._moved), takes_self=True
+        ),
+        init=False,
+    )
     connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
     _ghosts: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
     """Ids and tokens of our connections that the engine may still hold, oldest first: nothing that came after proves that
@@ -149,10 +154,6 @@ class Session:
     def __attrs_post_init__(self) -> None:
         # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
         self._encode_register(self._ids.fresh())
-
-    @client.default
-    def _new_client(self) -> Machine[Client, ClientEvent]:
-        return Machine(Client.STARTING, states.CLIENT_TRANSITIONS, self._moved)
 
     def _moved(self, event: ClientEvent | ConnectionEvent | None, reason: str | None, cause: str | None) -> None:
         self.on_move(event, reason, cause)
