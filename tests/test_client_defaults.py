@@ -42,6 +42,8 @@ DEFAULTS: dict[str, Any] = {
     "max_threads": 40,
     "heal_early_results": True,
     "send_stack_traces": False,
+    "loop_watch": None,
+    "trace": None,
 }
 
 
@@ -88,6 +90,8 @@ def test_the_reconnection_has_its_defaults() -> None:
         ("max_pending_invocations", -1),
         ("max_threads", 0),
         ("send_stack_traces", 1),
+        ("loop_watch", 0),
+        ("trace", 1),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_by_name(name: str, value: Any) -> None:

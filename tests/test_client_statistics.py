@@ -20,6 +20,13 @@ from iii_trio._wire.messages import InvocationResult
 from iii_trio.errors import AuthenticationError, InvocationError, InvocationTimeout, RegistrationRejectedError
 from tests.conftest import Gate, Link, MemoryLink, frames, start
 
+_BOUNDS: dict[str, Any] = {
+    "max_outbox_frames": 10_000,
+    "max_outbox_bytes": 64 * 1024 * 1024,
+    "max_running_handlers": None,
+    "max_pending_invocations": 10_000,
+    "max_threads": 40,
+}
 _UNKNOWN_ID = "7d0f5b5e-0b6f-4a55-8a58-3f6a6d5a8f11"
 
 
@@ -57,10 +64,11 @@ async def test_a_new_client_has_counted_its_connection_and_nothing_else(link: Me
             transport="trio-websocket",
             worker_id=link.engine.connections[0],
             connects=1,
+            **_BOUNDS,
             **{
                 field.name: 0
                 for field in attrs.fields(ClientStatistics)
-                if field.name not in ("state", "transport", "worker_id", "connects")
+                if field.name not in ("state", "transport", "worker_id", "connects", *_BOUNDS)
             },
         )
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -83,6 +91,91 @@ async def test_the_connection_is_told(link: MemoryLink, autojump_clock: MockCloc
         assert (again.state, again.transport, again.connects) == ("connected", "trio-websocket", 2)
         assert again.worker_id not in (None, first.worker_id)
     assert (iii.statistics().state, iii.statistics().transport) == ("disconnected", None)
+
+
+async def test_reconnects_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Once the client was ready again, and not for its first time."""
+    async with link.client() as iii:
+        for count in range(3):
+            assert iii.statistics().reconnects == count
+            await link.go_down()
+            assert iii.statistics().reconnects == count
+            link.is_up = True
+            await iii.wait_connected()
+        assert iii.statistics().missed_state_changes == 0  # nobody watches, so nobody misses any
+
+
+async def test_the_bounds_stand_beside_the_queues(link: MemoryLink) -> None:
+    """As the options say: max_outbox_frames and all."""
+    chosen = {name: number for number, name in enumerate(_BOUNDS, start=7)}
+    async with link.client(**chosen) as iii:
+        statistics = iii.statistics()
+        assert {name: getattr(statistics, name) for name in _BOUNDS} == chosen
+        assert (statistics.max_outbox_frames, statistics.max_outbox_bytes) == (7, 8)
+        assert (statistics.max_running_handlers, statistics.max_pending_invocations) == (9, 10)
+        assert statistics.max_threads == 11
+
+
+async def test_what_waits_for_room_is_counted(link: MemoryLink) -> None:
+    """Calls that find the outbox full, until there is room."""
+    async with link.client(max_outbox_frames=1) as iii, trio.open_nursery() as nursery:
+        await iii.register_function("echo", _echo).wait_registered()
+        link.wire.stall()
+        iii.trigger_nowait("in-the-socket")
+        await trio.testing.wait_all_tasks_blocked()
+        calls = [start(nursery, iii.trigger, "echo", number) for number in range(4)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert (iii.statistics().waiting_for_room, iii.statistics().outbox_frames) == (3, 1)
+        link.wire.flow()
+        for call in calls:
+            await call.wait()
+        assert iii.statistics().waiting_for_room == 0
+
+
+async def test_results_that_wait_are_counted(link: MemoryLink) -> None:
+    """Among the frames, and by themselves."""
+    gate = Gate()
+    async with link.client() as iii:
+        await iii.register_function("gate", gate).wait_registered()
+        for _ in range(3):
+            iii.trigger_nowait("gate")
+        await gate.wait_entered(3)
+        link.wire.stall()
+        iii.trigger_nowait("in-the-socket")
+        await trio.testing.wait_all_tasks_blocked()
+        gate.open()
+        iii.trigger_nowait("waits")
+        await trio.testing.wait_all_tasks_blocked()
+        assert (iii.statistics().outbox_results, iii.statistics().outbox_frames) == (3, 4)
+        link.wire.flow()
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().outbox_results == 0
+
+
+async def test_threads_are_counted(link: MemoryLink) -> None:
+    """While their handler runs."""
+    release, entered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        release.wait(10)
+
+    async with link.client() as iii, trio.open_nursery() as nursery:
+        await iii.register_function("wait", wait).wait_registered()
+        try:
+            call = start(nursery, iii.trigger, "wait")
+            await trio.to_thread.run_sync(entered.wait, 10)
+            assert iii.statistics().threads == 1
+        finally:
+            release.set()
+        await call.wait()
+        assert iii.statistics().threads == 0
+
+
+async def test_blocks_of_the_loop_are_counted_only_where_somebody_looks(link: MemoryLink) -> None:
+    """Of a client without `loop_watch` both figures stay 0; tests/test_client_loop_watch.py has the others."""
+    async with link.client() as iii:
+        assert (iii.statistics().loop_blocks, iii.statistics().longest_loop_block) == (0, 0)
 
 
 async def test_functions_are_counted(link: MemoryLink) -> None:

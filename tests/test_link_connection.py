@@ -312,6 +312,56 @@ async def test_an_invalid_frame_ends_the_connection(
 # ---- the heartbeat --------------------------------------------------------------------------------------------------
 
 
+async def test_a_blocked_loop_is_not_called_silence(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When our own process was busy while nothing came, the reason says so, and for how long."""
+    caplog.set_level(logging.INFO, "iii_trio")
+    engine, next_engine = StopsPonging(), Engine()
+    async with client_of(engine, next_engine) as (iii, _):
+        engine.silent = True
+        await trio.sleep(15)
+        autojump_clock.jump(25)  # the ping that was due after 20 s comes 20 s late
+        await wait_all_tasks_blocked()
+        assert iii.get_connection_state() == "connected"
+        await trio.sleep(10)
+        autojump_clock.jump(15.5)
+        await wait_all_tasks_blocked()
+        assert iii.get_connection_state() == "reconnecting"
+        blamed = "our own event loop was blocked for 25.5 s, and nothing was received: the engine was silent for 60 s"
+        assert losses(caplog) == [blamed]
+
+
+async def test_a_blocked_loop_is_forgotten_with_the_next_byte(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A later silence is the engine's own; less than a second late is no block."""
+    caplog.set_level(logging.INFO, "iii_trio")
+    engine, next_engine = StopsPonging(), Engine()
+    async with client_of(engine, next_engine) as (iii, _):
+        await trio.sleep(15)
+        autojump_clock.jump(25)
+        assert await iii.trigger("echo", 1) == 1
+        engine.silent = True
+        await trio.sleep(59.5)
+        autojump_clock.jump(1)
+        await wait_all_tasks_blocked()
+        assert losses(caplog) == ["the engine was silent for 60 s"]
+        assert iii.get_connection_state() == "reconnecting"
+
+
+async def test_what_came_while_the_loop_was_blocked_counts_as_life(autojump_clock: MockClock) -> None:
+    """However long it was: the reader looks before the link is given up."""
+    for _ in range(20):  # which of the two tasks trio wakes first is chance
+        engine = Engine()
+        async with client_of(engine) as (iii, _):
+            await trio.sleep(1)
+            await engine.link.send(type="pong")
+            autojump_clock.jump(1_000)
+            await wait_all_tasks_blocked()
+            assert iii.get_connection_state() == "connected"
+
+
 async def test_silence_is_pinged_and_then_lost(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """Pings after 20 and 40 s without a byte; at exactly 60 s the link is lost, and no goodbye is waited for."""
     caplog.set_level(logging.INFO, "iii_trio")

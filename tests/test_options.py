@@ -36,6 +36,8 @@ from iii_trio.errors import ConfigurationError
         pytest.param("max_pending_invocations", 10_000, id="10,000 invocations"),
         pytest.param("max_threads", 40, id="40 threads"),
         pytest.param("send_stack_traces", False, id="no stack traces"),
+        pytest.param("loop_watch", None, id="the loop is not watched"),
+        pytest.param("trace", None, id="nothing is traced"),
         pytest.param("reconnection_config", ReconnectionConfig(), id="the references' backoff"),
     ],
 )
@@ -92,6 +94,8 @@ def test_no_backoff_given_is_the_default_one() -> None:
         pytest.param("max_pending_invocations", -1, "must be at least 0", id="less than no queue"),
         pytest.param("max_threads", 0, "must be at least 1", id="no threads"),
         pytest.param("send_stack_traces", "no", "must be True or False", id="'no' is not a truth value"),
+        pytest.param("loop_watch", 0, "must be more than 0", id="every step is a block"),
+        pytest.param("trace", "events.log", "must be callable", id="a trace to a file name"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused(field: str, value: Any, reason: str) -> None:

@@ -103,3 +103,17 @@ def test_the_five_words_cover_the_whole_product(client: Client, connection: Conn
     else:
         expected = WORDS[client]
     assert seeds_word(client, connection) == expected
+
+
+def test_who_watches_is_told_after_each_move() -> None:
+    """With the event, and the reason and cause that were given; an impossible event is not told."""
+    told: list[tuple[object, ...]] = []
+    machine = Machine(Client.STARTING, CLIENT_TRANSITIONS, lambda *news: told.append((machine.state, *news)))
+    machine.fire(ClientEvent.READY)
+    machine.fire(ClientEvent.LOSS, "the cable", "link_lost")
+    with pytest.raises(InternalError):
+        Machine(Client.CLOSED, CLIENT_TRANSITIONS, lambda *news: told.append(news)).fire(ClientEvent.READY)
+    assert told == [
+        (Client.ONLINE, ClientEvent.READY, None, None),
+        (Client.OFFLINE, ClientEvent.LOSS, "the cable", "link_lost"),
+    ]

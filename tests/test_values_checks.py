@@ -17,6 +17,10 @@ def box(validator: checks.Validator) -> Any:
     return attrs.make_class("Box", {"value": attrs.field(validator=validator)})
 
 
+async def _later() -> None:
+    """What nobody would await."""
+
+
 class Sub(int):
     """A subclass."""
 
@@ -30,6 +34,7 @@ class Sub(int):
         pytest.param(checks.between(0.0, 1.0), [0, 1, 0.5], id="between"),
         pytest.param(checks.whole(-1), [-1, 0, 10**30, Sub(3)], id="whole"),
         pytest.param(checks.flag, [True, False], id="flag"),
+        pytest.param(checks.function, [print, [].append], id="function"),
         pytest.param(checks.one_of("a", None), ["a", None], id="one_of"),
         pytest.param(checks.instance(str, bytes), ["", b""], id="instance"),
         pytest.param(checks.optional(checks.text), [None, "a"], id="optional"),
@@ -58,6 +63,8 @@ def test_what_fits_is_taken(validator: checks.Validator, good: list[Any]) -> Non
         pytest.param(checks.whole(1), 0, "must be at least 1, not 0", id="whole: below"),
         pytest.param(checks.whole(1), 1.0, "must be a whole number, not float", id="whole: 1.0 is not whole"),
         pytest.param(checks.whole(1), True, "must be a whole number, not bool", id="whole: True is not 1"),
+        pytest.param(checks.function, 1, "must be callable, not int", id="function: 1 cannot be called"),
+        pytest.param(checks.function, _later, "must be a plain function", id="function: nobody would await it"),
         pytest.param(checks.flag, "no", "must be True or False, not str", id="flag: 'no' is not True"),
         pytest.param(checks.flag, 1, "must be True or False, not int", id="flag: 1 is not True"),
         pytest.param(checks.one_of("a", "b"), "c", "must be 'a' or 'b', not 'c'", id="one_of: another"),

@@ -6,6 +6,7 @@ The door is `open_iii`; everything else is reached from the client that it gives
 from iii_trio._client.client import III
 from iii_trio._client.opening import connect_iii, open_iii, register_worker
 from iii_trio._client.statistics import ClientStatistics
+from iii_trio._client.watching import StateChange, StateChanges
 from iii_trio._handlers.context import Invocation, current_invocation
 from iii_trio._options import InitOptions, ReconnectionConfig, TelemetryOptions
 from iii_trio._values.requests import EnqueueResult, TriggerAction, TriggerActionEnqueue
@@ -19,6 +20,8 @@ __all__ = [
     "Invocation",
     "InvocationError",
     "ReconnectionConfig",
+    "StateChange",
+    "StateChanges",
     "TelemetryOptions",
     "TriggerAction",
     "TriggerActionEnqueue",

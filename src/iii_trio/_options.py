@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import os
 import ssl
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import attrs
 
-from iii_trio._values.checks import between, flag, instance, non_negative, optional, positive, text, whole
+from iii_trio._values.checks import between, flag, function, instance, non_negative, optional, positive, text, whole
 from iii_trio._wire.codec import MAX_MESSAGE_SIZE
 from iii_trio._wire.urls import DEFAULT_URL
 from iii_trio.errors import ConfigurationError
@@ -170,6 +170,13 @@ class InitOptions:
 
     send_stack_traces: bool = attrs.field(default=False, validator=flag)
     """Whether callers get the stack trace of a handler that failed."""
+
+    loop_watch: float | None = attrs.field(default=None, validator=optional(positive))
+    """Seconds for which one step of a task may hold trio's loop up; what takes longer is logged, with the function that
+    did it, and counted. None does not look, since looking costs every step of every task of the run something."""
+
+    trace: Callable[[str, Mapping[str, Any]], object] | None = attrs.field(default=None, validator=optional(function))
+    """Called with the name and the facts of each event (docs/watching.md, "The trace hook"); it must not block."""
 
 
 @attrs.frozen

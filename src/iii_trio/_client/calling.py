@@ -18,6 +18,7 @@ from iii_trio._session.budget import RetryBudget
 from iii_trio._session.calls import Call
 from iii_trio._session.deadlines import with_deadline
 from iii_trio._session.session import Session
+from iii_trio._session.trace import Trace
 from iii_trio._values.requests import Action, TriggerAction, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._values.strict import strict_converter
 from iii_trio._wire.messages import EnqueueAction, InvokeFunction, VoidAction
@@ -192,14 +193,25 @@ class Caller:
             return trio.lowlevel.Abort.SUCCEEDED
 
         self.session.call(call, frame)
+        if self.session.trace is not None:
+            self.session.trace("call.started", id=call.id, function_id=call.function_id)
         try:
             await trio.lowlevel.wait_task_rescheduled(abort)
         finally:
             if not call.sent:  # it was taken out of the outbox, which only tells of room when it is emptied
                 self.room.unpark_all()
+            if self.session.trace is not None:
+                _trace_settled(self.session.trace, call)
         if call.error is not None:
             raise call.error
         return call.result
+
+
+def _trace_settled(trace: Trace, call: Call) -> None:
+    error = call.error
+    outcome = error.code if error is not None else "answered" if call.done else "cancelled"
+    fate = None if error is None else error.fate.name
+    trace("call.settled", id=call.id, function_id=call.function_id, outcome=outcome, fate=fate)
 
 
 def _wire_action(action: Action | None) -> VoidAction | EnqueueAction | None:

@@ -15,6 +15,7 @@ from iii_trio._client.lifecycle import Lifecycle
 from iii_trio._client.namespaces import is_builtin
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.threads import FromThread
+from iii_trio._client.watching import StateChanges, StateWatch
 from iii_trio._handlers.dispatch import Dispatcher, Function
 from iii_trio._handlers.signature import inspect_handler
 from iii_trio._link.supervisor import Supervisor
@@ -46,6 +47,7 @@ class III(trio.abc.AsyncResource):
         self._dispatcher = dispatcher
         self._lifecycle = lifecycle
         self._caller = caller
+        self._watch = StateWatch(session)
         self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
 
@@ -304,6 +306,14 @@ class III(trio.abc.AsyncResource):
         """
         await self._lifecycle.wait_ready()
 
+    def state_changes(self) -> StateChanges:
+        """The present state and every change that follows, each with its reason: ``async for change in …``. Never blocks.
+
+        Several may watch. The newest 16 changes are kept for each, and a slow watcher holds nobody up; what it missed is
+        counted, and it never misses the last one.
+        """
+        return self._watch.watch()
+
     def statistics(self) -> ClientStatistics:
         """Everything that is counted, at this moment. Never blocks."""
         session, handlers = self._session, self._dispatcher.counters
@@ -314,15 +324,24 @@ class III(trio.abc.AsyncResource):
             transport=None if transport is None else transport.NAME,
             worker_id=session.worker_id,
             connects=supervisor.connects,
+            reconnects=supervisor.reconnects,
             connect_failures=supervisor.connect_failures,
             functions=len(session.registry),
             calls_in_flight=len(session.calls),
             timed_out_calls=counters.timed_out_calls,
             lost_calls=counters.lost_calls,
+            waiting_for_room=self._caller.room.statistics().tasks_waiting,
             outbox_frames=session.outbox.frames,
+            outbox_results=len(session.outbox.results.frames),
+            max_outbox_frames=session.outbox.max_frames,
             outbox_bytes=session.outbox.bytes,
+            max_outbox_bytes=session.outbox.max_bytes,
             running_handlers=handlers.running,
+            max_running_handlers=self._dispatcher.max_running,
             pending_invocations=handlers.pending,
+            max_pending_invocations=self._dispatcher.max_pending,
+            threads=self._dispatcher.threads.borrowed_tokens,
+            max_threads=int(self._dispatcher.threads.total_tokens),
             accepted_invocations=handlers.accepted,
             overloaded_invocations=handlers.overloaded,
             failed_handlers=handlers.failed,
@@ -337,6 +356,9 @@ class III(trio.abc.AsyncResource):
             undecodable_frames=counters.undecodable_frames,
             unexpected_frames=counters.unexpected_frames,
             ignored_frames=counters.ignored_frames,
+            missed_state_changes=self._watch.missed,
+            loop_blocks=self._lifecycle.loop_watch.blocks,
+            longest_loop_block=self._lifecycle.loop_watch.longest,
         )
 
     # ---- the end ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import logging
 import attrs
 import trio
 
+from iii_trio._client.loop_watch import LoopWatch
 from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._link.bell import Bell
 from iii_trio._link.supervisor import Supervisor
@@ -30,6 +31,7 @@ class Lifecycle:
     dispatcher: Dispatcher
     timer_bell: Bell
     close_timeout: float
+    loop_watch: LoopWatch
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     """The scope of the block that the client serves; cancelled when the client fails."""
 
@@ -52,7 +54,7 @@ class Lifecycle:
     async def serve(self) -> None:
         """Run the services until `close`, or until the client fails; raises no error."""
         try:
-            with self._services:
+            with self._services, self.loop_watch:
                 async with trio.open_nursery() as self._nursery:
                     self._nursery.start_soon(run_timer, self.session, self.timer_bell)
                     self._nursery.start_soon(self._supervise)

@@ -11,6 +11,7 @@ from iii_trio._client.calling import Caller
 from iii_trio._client.client import III
 from iii_trio._client.identity import NAMES, worker_facts
 from iii_trio._client.lifecycle import Lifecycle
+from iii_trio._client.loop_watch import LoopWatch
 from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._link.bell import Bell
 from iii_trio._link.connect import Target
@@ -21,6 +22,7 @@ from iii_trio._link.trio_websocket import TrioWebSocketTransport
 from iii_trio._options import InitOptions, resolve_address
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.session import Session
+from iii_trio._session.trace import Trace
 from iii_trio._wire.urls import parse_url
 from iii_trio.errors import ConfigurationError, IIIError, PayloadError
 
@@ -197,6 +199,7 @@ class _Assembly:
             dispatcher=dispatcher,
             timer_bell=timer_bell,
             close_timeout=options.close_timeout,
+            loop_watch=LoopWatch(options.loop_watch, dispatcher),
         )
         supervisor.on_change = self.lifecycle.changed.unpark_all
         caller = Caller(session=session, room=room, default_timeout_ms=options.invocation_timeout_ms)
@@ -217,6 +220,7 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
         wake_timer=timer_bell.ring,
         heals=options.heal_early_results,
         offline_grace=options.offline_grace,
+        trace=None if options.trace is None else Trace(options.trace),
     )
 
 

@@ -21,6 +21,9 @@ class ClientStatistics:
     connects: int
     """Connections that were opened."""
 
+    reconnects: int
+    """Times that a client which had been ready before was ready again."""
+
     connect_failures: int
     """Attempts that led to no connection."""
 
@@ -45,17 +48,41 @@ class ClientStatistics:
     unsent_calls: int
     """Void calls that were never sent: the client ended, or was offline for too long."""
 
+    waiting_for_room: int
+    """Calls and results that wait until the outbox has room for them."""
+
     outbox_frames: int
     """Frames that wait to be sent."""
+
+    outbox_results: int
+    """Frames among them that are answers of handlers."""
+
+    max_outbox_frames: int
+    """The bound of frames that wait, for calls and for results each (`InitOptions.max_outbox_frames`)."""
 
     outbox_bytes: int
     """Bytes that wait to be sent."""
 
+    max_outbox_bytes: int
+    """The bound of bytes that wait, likewise (`InitOptions.max_outbox_bytes`)."""
+
     running_handlers: int
     """Handlers that run."""
 
+    max_running_handlers: int | None
+    """How many may (`InitOptions.max_running_handlers`)."""
+
     pending_invocations: int
     """Invocations that wait for their function's ``concurrency`` or for a thread."""
+
+    max_pending_invocations: int
+    """How many may (`InitOptions.max_pending_invocations`)."""
+
+    threads: int
+    """Threads that run sync handlers, abandoned ones included."""
+
+    max_threads: int
+    """How many may (`InitOptions.max_threads`)."""
 
     accepted_invocations: int
     """Invocations that got a task."""
@@ -89,3 +116,12 @@ class ClientStatistics:
 
     ignored_frames: int
     """Frames of newer engines that this version does not use."""
+
+    missed_state_changes: int
+    """State changes that slow watchers did not get (`III.state_changes`)."""
+
+    loop_blocks: int
+    """Times that one step of a task took at least `InitOptions.loop_watch` seconds; 0 when that is not set."""
+
+    longest_loop_block: float
+    """Seconds of the longest of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any, Final
 
 import attrs
@@ -41,6 +41,11 @@ _CURRENT: Final[ContextVar[Invocation | None]] = ContextVar("iii_trio_invocation
 def current_invocation() -> Invocation | None:
     """The invocation that the calling task or thread serves; None outside of handlers. Never blocks."""
     return _CURRENT.get()
+
+
+def running_invocation(context: Context) -> Invocation | None:
+    """The invocation that a task with this context serves."""
+    return context.get(_CURRENT)
 
 
 def enter(invocation: Invocation) -> None:

@@ -108,7 +108,7 @@ class Dispatcher:
             counters.pending += 1
         else:
             counters.running += 1
-        task = _Task(self, function, waits)
+        task = _Task(self, function, frame, waits)
         name = f"iii handler {frame.function_id}"
         self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
 
@@ -132,7 +132,7 @@ class Dispatcher:
     async def _serve(self, task: _Task, frame: InvokeFunction, epoch: int) -> None:
         try:
             answer = await self._answer(task, frame)
-            encoded = self._encode(frame, answer)
+            encoded = self._encode(task, frame, answer)
             outbox = self.session.outbox
             while not outbox.has_room(outbox.results, len(encoded)):
                 await self.room.park()
@@ -194,12 +194,14 @@ class Dispatcher:
                 calls.cancel()
             raise
 
-    def _encode(self, frame: InvokeFunction, answer: InvocationResult) -> bytes:
+    def _encode(self, task: _Task, frame: InvokeFunction, answer: InvocationResult) -> bytes:
+        task.code = None if answer.error is None else answer.error.code
         try:
             return self.session.encode(answer)
         except Exception as error:  # PayloadError, and whatever an object of the handler's raises when it is looked at
             if answer.error is None:
                 self.counters.failed += 1
+            task.code = FAILED
             fault = _words(error if isinstance(error, PayloadError) else repr(error))
             return self.session.encode(_failure(frame, ErrorBody(FAILED, f"the result cannot be sent: {fault}")))
 
@@ -230,6 +232,7 @@ class _Task:
 
     _dispatcher: Dispatcher
     function: Function
+    _frame: InvokeFunction
     _waits: bool
     accepted_at: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
@@ -239,6 +242,10 @@ class _Task:
     in_thread: bool = attrs.field(default=False, init=False)
     """Whether the handler's thread has not returned."""
 
+    code: str | None = attrs.field(default="cancelled", init=False)
+    """How the handler failed; None when it has a result."""
+
+    _started: bool = attrs.field(default=False, init=False)
     _holds_thread: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
@@ -251,6 +258,8 @@ class _Task:
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
         self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
+        self._started = True
+        self._tell("handler.started")
 
     def end(self) -> None:
         """The invocation is over."""
@@ -261,6 +270,15 @@ class _Task:
         self._ended = True
         if not self.in_thread:
             self._let_go()
+        if self._started and self.code is None:
+            self._tell("handler.finished")
+        elif self._started:
+            self._tell("handler.failed", code=self.code)
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        trace, frame = self._dispatcher.session.trace, self._frame
+        if trace is not None:
+            trace(event, id=frame.invocation_id, function_id=frame.function_id, **facts)
 
     def _let_go(self) -> None:
         """The handler is over too, so others may have what it held."""

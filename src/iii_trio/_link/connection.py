@@ -19,6 +19,9 @@ _BATCH: Final = 256 * 1024
 """Bytes that are handed to the socket in one go: what is handed over counts as sent, so it is not more than it takes to
 make system calls cheap."""
 
+_LATE: Final = 1.0
+"""Seconds by which the heartbeat may wake too late before the loop, and not the engine, is what it complains about."""
+
 
 @attrs.frozen(kw_only=True)
 class Liveness:
@@ -58,6 +61,9 @@ class Connection:
     _writing: bool = attrs.field(default=False, init=False)
     _is_over: bool = attrs.field(default=False, init=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
+    _blocked: float = attrs.field(default=0.0, init=False)
+    """Seconds of the present silence in which our own loop did not run, as far as it was noticed."""
+
     _loss: str = attrs.field(default="the connection was closed", init=False)
 
     async def run(self) -> str:
@@ -96,7 +102,10 @@ class Connection:
 
     async def _read(self) -> None:
         while True:
-            for message in await self.transport.receive():
+            messages = await self.transport.receive()
+            if self.session.trace is not None:
+                self.session.trace("frame.received", frames=len(messages))
+            for message in messages:
                 event = self.session.receive(message)
                 if event is not None:
                     self.on_event(event)
@@ -114,6 +123,8 @@ class Connection:
                 await self.transport.send(batch)
             finally:
                 self._writing = False
+            if self.session.trace is not None and batch:
+                self.session.trace("frame.sent", frames=len(batch), bytes=sum(map(len, batch)))
 
     async def _watch(self) -> None:
         """Ping after some silence, and give the connection up after more.
@@ -121,17 +132,32 @@ class Connection:
         Any byte counts as life and only silence is pinged: the engine answers pings from the queue that calls use, so a
         late pong means a busy link and silence a dead one (docs/engine.md, "Liveness").
         """
-        opened, pinged = trio.current_time(), -math.inf
+        opened, pinged, last_heard = trio.current_time(), -math.inf, -math.inf
         while True:
             now, heard = trio.current_time(), self.transport.last_received
+            if heard != last_heard:
+                self._blocked, last_heard = 0.0, heard
             give_up_at, reason = self._patience(opened, heard)
             if now >= give_up_at:
                 self.is_silent = True
-                raise LinkLost(reason)
+                raise LinkLost(self._with_blame(reason))
             if now - max(heard, pinged) >= self.liveness.heartbeat_interval:
                 self.session.ping()
                 pinged = now
-            await trio.sleep_until(min(give_up_at, max(heard, pinged) + self.liveness.heartbeat_interval))
+            await self._sleep_until(min(give_up_at, max(heard, pinged) + self.liveness.heartbeat_interval))
+
+    async def _sleep_until(self, planned: float) -> None:
+        await trio.sleep_until(planned)
+        late = trio.current_time() - planned
+        if late >= _LATE:
+            self._blocked += late
+            # What came meanwhile lies in the socket, and the reader is awake: it tells before anybody is blamed.
+            await trio.lowlevel.checkpoint()
+
+    def _with_blame(self, reason: str) -> str:
+        if self._blocked:
+            return f"our own event loop was blocked for {self._blocked:.3g} s, and nothing was received: {reason}"
+        return reason
 
     def _patience(self, opened: float, heard: float) -> tuple[float, str]:
         """When the engine will have been waited for long enough, and how that is put."""

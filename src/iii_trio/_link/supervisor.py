@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import trio
@@ -47,6 +48,9 @@ class Supervisor:
     room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     connects: int = 0
     """Connections that were opened."""
+
+    reconnects: int = 0
+    """Times that a client which had been ready before was ready again."""
 
     connect_failures: int = 0
     """Attempts that led to no connection."""
@@ -103,6 +107,7 @@ class Supervisor:
     async def _attempt(self) -> bool:
         """One connection from its beginning to its end; returns whether the port refused it."""
         failure: Exception | None = None
+        self._tell("connect.started", url=str(self.target.url))
         async with trio.open_nursery() as nursery:
             transport = None
             try:
@@ -122,6 +127,7 @@ class Supervisor:
         """Run the session over an open transport until one of them ends, then close it."""
         self.connects += 1
         self.session.connected()
+        self._tell("connection.opened", transport=transport.NAME)
         self._connection = connection = Connection(
             transport, self.session, self.liveness, self._handle, bell=self.bell, room=self.room
         )
@@ -137,11 +143,13 @@ class Supervisor:
             self.room.unpark_all()
             self.on_change()
             logger.info("the connection to %s ended: %s", self.target.url, reason)
+            self._tell("connection.lost", reason=reason)
 
     def _note_failure(self, error: Exception) -> None:
         self.connect_failures += 1
         self.last_loss = str(error)
         logger.info("no connection to %s: %s", self.target.url, error)
+        self._tell("connect.failed", url=str(self.target.url), reason=str(error))
         if isinstance(error, IIIError) and is_fatal(error, first=not self._was_ready):
             self._fatal = error
 
@@ -150,12 +158,18 @@ class Supervisor:
             self.on_invocation(event)
         elif isinstance(event, Ready):
             self._failures = 0
+            self.reconnects += self._was_ready
             self._was_ready = True
             self.session.renew(trio.current_time())
             self.on_change()
+            self._tell("connection.ready", worker_id=self.session.worker_id)
         elif isinstance(event, Fatal):
             self._fatal = event.error
             self.stop(self.close_timeout)
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        if self.session.trace is not None:
+            self.session.trace(event, **facts)
 
     async def _pause(self, seconds: float) -> None:
         with trio.CancelScope() as self._waiting:

@@ -23,6 +23,7 @@ from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.registry import Registration, Registry, Verdict
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
+from iii_trio._session.trace import Trace
 from iii_trio._wire import messages as wire
 from iii_trio._wire.codec import UndecodableFrame, decode, encode
 from iii_trio.errors import (
@@ -83,6 +84,12 @@ class Session:
     heals: bool = True
     """Whether answers that may have come too early are sent a second time."""
 
+    on_move: states.OnMove = attrs.field(default=lambda event, reason, cause: None)
+    """Called whenever the state of the client or of its connection has changed."""
+
+    trace: Trace | None = None
+    """Told of what happens, if somebody asked for it."""
+
     counters: Counters = attrs.field(factory=Counters)
     healing: Healing = attrs.field(factory=Healing)
     registry: Registry = attrs.field(factory=Registry)
@@ -94,7 +101,10 @@ class Session:
     """What the engine calls this worker on the present connection, or called it on the last."""
 
     client: Machine[Client, ClientEvent] = attrs.field(
-        factory=lambda: Machine(Client.STARTING, states.CLIENT_TRANSITIONS), init=False
+        default=attrs.Factory(
+            lambda self: Machine(Client.STARTING, states.CLIENT_TRANSITIONS, self._moved), takes_self=True
+        ),
+        init=False,
     )
     connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
     _ghosts: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
@@ -112,6 +122,9 @@ class Session:
         # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
         self._encode_register(self._ids.fresh())
 
+    def _moved(self, event: ClientEvent | ConnectionEvent | None, reason: str | None, cause: str | None) -> None:
+        self.on_move(event, reason, cause)
+
     # ---- the life of a connection -----------------------------------------------------------------------------------
 
     @property
@@ -122,7 +135,8 @@ class Session:
     def connected(self) -> None:
         """A new connection is open; nothing is sent on it before the engine's greeting."""
         self.epoch += 1
-        self.connection = Machine(Connection.OPENING, states.CONNECTION_TRANSITIONS)
+        self.connection = Machine(Connection.OPENING, states.CONNECTION_TRANSITIONS, self._moved)
+        self._moved(None, None, None)
 
     def closing(self) -> None:
         """We are about to close the connection; nothing is sent on it any more."""
@@ -149,7 +163,7 @@ class Session:
             self._grace_ends = now + self.offline_grace
             self.wake_timer()
         if self.client.allows(ClientEvent.LOSS):
-            self.client.fire(ClientEvent.LOSS)
+            self.client.fire(ClientEvent.LOSS, reason)
         for call in self.calls:
             if call.sent:
                 self.counters.lost_calls += 1
@@ -164,7 +178,7 @@ class Session:
     def fail(self, error: IIIError) -> None:
         """The client cannot go on."""
         if self.client.allows(ClientEvent.FAILURE):
-            self.client.fire(ClientEvent.FAILURE)
+            self.client.fire(ClientEvent.FAILURE, str(error))
             self._end_all(f"this client failed: {error}")
 
     def finish(self) -> None:
@@ -453,6 +467,8 @@ class Session:
         self.counters.refused_registrations += 1
         logger.warning("%s", error)
         self.registry.refuse(frame.function_id, error)
+        if self.trace is not None:
+            self.trace("registration.refused", function_id=frame.function_id, code=frame.code)
         return None
 
     def _receive_invocation(self, frame: wire.InvokeFunction) -> wire.InvokeFunction | None:

@@ -15,8 +15,8 @@ peer: a frame that its connection's state does not allow is counted and ignored 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from iii_trio.errors import InternalError
 
@@ -89,6 +89,10 @@ CLIENT_TRANSITIONS: Final[Mapping[Client, Mapping[ClientEvent, Client]]] = {
     _L.FAILED: {},
 }
 
+OnMove: TypeAlias = Callable[["ClientEvent | ConnectionEvent | None", str | None, str | None], None]
+"""Told of each event after it moved a state: the event (None for a connection that was opened), the reason for people, and
+the cause for programs, where there is more to say than the event does."""
+
 S = TypeVar("S", bound=enum.Enum)
 E = TypeVar("E", bound=enum.Enum)
 
@@ -96,14 +100,15 @@ E = TypeVar("E", bound=enum.Enum)
 class Machine(Generic[S, E]):
     """A state and the table that moves it."""
 
-    __slots__ = ("_transitions", "state")
+    __slots__ = ("_on_move", "_transitions", "state")
 
-    def __init__(self, start: S, transitions: Mapping[S, Mapping[E, S]]) -> None:
+    def __init__(self, start: S, transitions: Mapping[S, Mapping[E, S]], on_move: OnMove | None = None) -> None:
         self.state = start
         self._transitions = transitions
+        self._on_move = on_move
 
-    def fire(self, event: E) -> S:
-        """Move to the next state and return it.
+    def fire(self, event: E, reason: str | None = None, cause: str | None = None) -> S:
+        """Move to the next state, tell who watches, and return the state.
 
         Raises:
             InternalError: The table has no such transition. Nothing has changed.
@@ -112,6 +117,8 @@ class Machine(Generic[S, E]):
             self.state = self._transitions[self.state][event]
         except KeyError:
             raise InternalError(f"{event} is impossible while {self.state}") from None
+        if self._on_move is not None:
+            self._on_move(event, reason, cause)  # type: ignore[arg-type]  # there are no other events than the two kinds
         return self.state
 
     def allows(self, event: E) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -66,6 +67,14 @@ def flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """True or False, and nothing that merely counts as one of them."""
     if not isinstance(value, bool):
         refuse(instance, attribute, f"must be True or False, not {type(value).__name__}")
+
+
+def function(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Something that can be called, and not an async function: the coroutine that it returns would never run."""
+    if not callable(value):
+        refuse(instance, attribute, f"must be callable, not {type(value).__name__}")
+    elif inspect.iscoroutinefunction(value):
+        refuse(instance, attribute, "must be a plain function, not an async one")
 
 
 def one_of(*choices: Any) -> Validator:
