@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -82,6 +82,14 @@ class Dispatcher:
     send_stack_traces: bool
     nursery: trio.Nursery | None = None
     counters: HandlerCounters = attrs.field(factory=HandlerCounters)
+    active: set[_Task] = attrs.field(factory=set, init=False)
+    """Invocations that were accepted and not answered yet."""
+
+    ended: int = attrs.field(default=0, init=False)
+    """Accepted invocations that are over."""
+
+    _awaited: set[_Task] = attrs.field(factory=set, init=False)
+    _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _threads_wanted: int = attrs.field(default=0, init=False)
 
     def dispatch(self, frame: InvokeFunction) -> None:
@@ -105,9 +113,27 @@ class Dispatcher:
             counters.pending += 1
         else:
             counters.running += 1
-        task = _Task(self, function, waits)
+        task = _Task(self, function, frame.function_id, waits)
+        self.active.add(task)
         name = f"iii handler {frame.function_id}"
         self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
+
+    async def wait_ended(self, tasks: Iterable[_Task]) -> None:
+        """Wait until these are over. For one waiter at a time: the drain."""
+        self._awaited = set(tasks)
+        while self._awaited:
+            await self._news.park()
+
+    async def wait_idle(self) -> None:
+        """Wait until no accepted invocation is left."""
+        while self.active:
+            await self._news.park()
+
+    def stop(self, reason: str) -> None:
+        """Cancel what is left, and tell the callers why; what comes in from now on is refused."""
+        self.nursery = None
+        for task in self.active:
+            task.stop(reason)
 
     def _has_to_wait(self, function: Function) -> bool:
         if function.concurrency is not None and function.active >= function.concurrency:
@@ -116,6 +142,14 @@ class Dispatcher:
 
     def _is_full(self) -> bool:
         return self.max_running is not None and self.counters.running >= self.max_running
+
+    def note_end(self, task: _Task) -> None:
+        """An accepted invocation is over."""
+        self.ended += 1
+        self.active.discard(task)
+        self._awaited.discard(task)
+        if self._news and not (self.active and self._awaited):
+            self._news.unpark_all()
 
     def _refuse(self, frame: InvokeFunction, error: ErrorBody) -> None:
         answer = self.session.encode(_failure(frame, error))
@@ -144,6 +178,8 @@ class Dispatcher:
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)
+        except _Stopped as stopped:
+            return _failure(frame, ErrorBody(FAILED, f"this worker is shutting down, and {stopped}"))
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
@@ -160,15 +196,17 @@ class Dispatcher:
         enter(_context(frame, caller))
         function = task.function
         handler = function.signature.bind(payload, frame.metadata)
-        if function.slots is not None:
-            await function.slots.acquire_on_behalf_of(task)
-            task.holds_slot = True
         with task.scope:
+            if function.slots is not None:
+                await function.slots.acquire_on_behalf_of(task)
+                task.holds_slot = True
             if function.signature.is_async:
                 task.start()
                 return await handler()
             return await self._run_in_thread(task, handler)
         assert task.scope.cancelled_caught
+        if task.stopped is not None:
+            raise _Stopped(task.stopped)
         self.counters.timed_out += 1
         raise TimeoutError(f"the handler was cancelled after {function.timeout:g} s")
 
@@ -210,15 +248,23 @@ class _Overloaded(Exception):
     """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
 
+class _Stopped(Exception):
+    """An invocation that the end of the worker has cancelled, and why."""
+
+
 @attrs.define(eq=False)
 class _Task:
     """Where one accepted invocation stands, and what it holds. To trio's threads it is the limiter that tells it."""
 
     _dispatcher: Dispatcher
     function: Function
+    function_id: str
     _waits: bool
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Around the handler; its time-out."""
+    """Around the wait for its turn and the handler; the latter's time-out."""
+
+    stopped: str | None = attrs.field(default=None, init=False)
+    """Why it was cancelled, if it was."""
 
     holds_slot: bool = attrs.field(default=False, init=False)
     in_thread: bool = attrs.field(default=False, init=False)
@@ -237,8 +283,14 @@ class _Task:
             self._dispatcher.counters.running += 1
         self.scope.deadline = trio.current_time() + self.function.timeout
 
+    def stop(self, reason: str) -> None:
+        """Cancel it, and let its caller know."""
+        self.stopped = reason
+        self.scope.cancel(reason=reason)
+
     def end(self) -> None:
         """The invocation is over."""
+        self._dispatcher.note_end(self)
         if self._waits:
             self._dispatcher.counters.pending -= 1
         else:

@@ -54,7 +54,12 @@ class Fatal:
     error: IIIError
 
 
-Event: TypeAlias = wire.InvokeFunction | Ready | Fatal
+@attrs.frozen
+class Withdrawn:
+    """The engine sends no invocations any more."""
+
+
+Event: TypeAlias = wire.InvokeFunction | Ready | Fatal | Withdrawn
 """What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
 
 
@@ -140,6 +145,9 @@ class Session:
     _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
     _register_id: str | None = attrs.field(default=None, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
+    _withdrawal: _Barrier | None = attrs.field(default=None, init=False)
+    is_withdrawn: bool = attrs.field(default=False, init=False)
+    """Whether the engine has confirmed that it sends no invocations any more, or never had a function of ours."""
 
     def __attrs_post_init__(self) -> None:
         # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
@@ -174,7 +182,7 @@ class Session:
             self.outbox.calls.discard(key)
         self._barriers.clear()
         self._unconfirmed.clear()
-        self._register_id = self._replayed = None
+        self._register_id = self._replayed = self._withdrawal = None
         self.registry.reset()
         if self.client.allows(ClientEvent.LOSS):
             self.client.fire(ClientEvent.LOSS)
@@ -182,6 +190,11 @@ class Session:
             if call.sent:
                 self.counters.lost_calls += 1
                 self._end(call, ConnectionLost, "CONNECTION_LOST", reason)
+
+    def drain(self) -> None:
+        """The client is about to end: it offers nothing new, while calls are made and served as before."""
+        if self.client.allows(ClientEvent.DRAIN):
+            self.client.fire(ClientEvent.DRAIN)
 
     def close(self) -> None:
         """The client is closed: calls end, and nothing new is taken. What needs no answer can still be sent."""
@@ -205,6 +218,16 @@ class Session:
     def is_final(self) -> bool:
         """Whether the client is closed or failed."""
         return self.client.state in (Client.CLOSED, Client.FAILED)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the client is about to end."""
+        return self.client.state is Client.DRAINING
+
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether the engine has yet to confirm, on the present connection, that it heard of `withdraw`."""
+        return self._withdrawal is not None
 
     @property
     def is_ready(self) -> bool:
@@ -292,6 +315,21 @@ class Session:
         if self.registry.remove(registration) and self._replay_is_over():
             self._unconfirmed.pop(registration, None)
             self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
+
+    def withdraw(self) -> None:
+        """Take all functions back, for good; invocations that the engine sent before it knew are still served.
+
+        The engine's answer to the ping behind it is the proof that no other will come. A later connection offers nothing.
+        """
+        retired = self.registry.retire()
+        self._unconfirmed.clear()
+        if not retired:
+            self.is_withdrawn = True
+        elif self._replay_is_over():
+            for registration in retired:
+                self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
+            self._withdrawal = _Barrier()
+            self._put_ordered(self._withdrawal, self.encode(wire.Ping()))
 
     def confirm(self, registration: Registration) -> None:
         """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
@@ -381,14 +419,17 @@ class Session:
     def _encode_register(self, invocation_id: str) -> bytes:
         return self.encode(wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=invocation_id))
 
-    def _pass_barrier(self) -> Ready | None:
+    def _pass_barrier(self) -> Event | None:
         barrier = self._barriers.popleft()
         if barrier.confirms_replay:
             # Until the register call is answered too, the engine has only parked what was replayed.
             self._replayed = barrier.registrations
             return self._confirm_replay()
         self._accept(barrier.registrations)
-        return None
+        if barrier is not self._withdrawal:
+            return None
+        self._withdrawal, self.is_withdrawn = None, True
+        return Withdrawn()
 
     def _receive_result(self, frame: wire.InvocationResult) -> Event | None:
         call = self.calls.get(frame.invocation_id)
@@ -462,7 +503,7 @@ class Session:
     # ---- how calls end ----------------------------------------------------------------------------------------------
 
     def _end_all(self, reason: str) -> None:
-        for registration in self.registry:
+        for registration in [*self.registry, *self.registry.retired]:
             registration.wake()
         for call in self.calls:
             self._end(call, ClientClosed, "SHUTDOWN", reason)
