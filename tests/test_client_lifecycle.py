@@ -535,7 +535,7 @@ async def test_aclose_in_a_handler(nursery: trio.Nursery, autojump_clock: MockCl
 async def test_a_handler_that_shields_itself(
     nursery: trio.Nursery, autojump_clock: MockClock, shielded: float, says_goodbye: bool
 ) -> None:
-    """It is waited for, since nothing can end it; the link waits for it within the close time-out only."""
+    """It is waited for, since nothing can end it; a link that is closed waits for it within the close time-out only."""
     engine = Engine()
     network = Network(nursery, engine)
 
@@ -548,6 +548,7 @@ async def test_a_handler_that_shields_itself(
             iii.register_function("stubborn", stubborn)
             await engine.link.send(type="invokefunction", function_id="stubborn", data=None, invocation_id="i")
             await wait_all_tasks_blocked()
+            await iii.aclose()
     assert trio.current_time() == pytest.approx(shielded)
     assert (engine.link.close is not None) is says_goodbye
 
