@@ -90,6 +90,7 @@ class Lifecycle:
             bug.__cause__ = cause
             self._fail(bug)
         finally:
+            self.session.close()  # an interrupt leaves it to us
             self.session.finish()
             self.report = self._begin_tally().report()
             self._handlers_done.set()
@@ -157,6 +158,7 @@ class Lifecycle:
                 raise
         except KeyboardInterrupt:  # it comes through every shield, and somebody is in a hurry
             self.supervisor.stop(0)
+            self.supervisor.hurry(0)
             self._handlers.cancel(reason="interrupted")
             self._services.cancel(reason="interrupted")
             raise

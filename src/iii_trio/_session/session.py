@@ -327,6 +327,8 @@ class Session:
             self.is_withdrawn = True
         elif self._replay_is_over():
             for registration in retired:
+                if registration.verdict is Verdict.REFUSED:
+                    continue  # it is somebody else's
                 self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
             self._withdrawal = _Barrier()
             self._put_ordered(self._withdrawal, self.encode(wire.Ping()))
