@@ -132,7 +132,7 @@ async def test_a_drain_can_be_cancelled_at_every_moment(link: MemoryLink, autoju
                 await iii.drain()
             statistics = iii.statistics()
             assert (statistics.state, statistics.running_handlers) == ("disconnected", 0)
-            assert (statistics.outbox_frames, statistics.unexpected_frames) == (0, 0)
+            assert statistics.outbox_frames == 0
             await trio.testing.wait_all_tasks_blocked()
             assert link.engine.connections == ()
         return scope.cancelled_caught
@@ -144,24 +144,25 @@ async def test_a_drain_can_be_cut_short_at_every_moment(link: MemoryLink, autoju
     """By `aclose` in another task; whoever drains gets the report all the same."""
 
     async def run(steps: int) -> bool:
-        done = False
+        was_cut = False
         async with link.client(drain_timeout=25) as iii, trio.open_nursery() as nursery:
             await iii.register_function("slow", trio.sleep).wait_registered()
             iii.trigger_nowait("slow", 1)
             await trio.testing.wait_all_tasks_blocked()
 
             async def cut() -> None:
+                nonlocal was_cut
                 with cancelled_after(steps):
                     await trio.sleep_forever()
+                was_cut = True
                 await iii.aclose()
 
             nursery.start_soon(cut)
             report = await iii.drain()
             assert report is not None
-            done = not report.cancelled_handlers
             assert report.finished_handlers + len(report.cancelled_handlers) == 1
             nursery.cancel_scope.cancel()
-        return not done
+        return was_cut
 
     assert await _sweep(run) > 10
 

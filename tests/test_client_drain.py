@@ -345,7 +345,7 @@ async def test_a_body_that_fails_does_not_drain(
 ) -> None:
     """Its handlers are cancelled; whoever called them hears it from the engine."""
     async with caller.client() as other, trio.open_nursery() as nursery:
-        with pytest.raises(ZeroDivisionError) if way == "raises" else trio.move_on_after(3):  # type: ignore[attr-defined]
+        with pytest.raises(ZeroDivisionError) if way == "raises" else trio.move_on_after(3):
             async with link.client(drain_timeout=25) as iii:
                 await iii.register_function("slow", _slow).wait_registered()
                 answer = call(nursery, other, "slow", 10)
@@ -366,7 +366,7 @@ async def test_with_drain_on_cancel_it_does(
 ) -> None:
     """Shielded, and bounded by the drain's time-out; what leaves the block stays the same."""
     async with caller.client() as other, trio.open_nursery() as nursery:
-        with pytest.raises(ZeroDivisionError) if way == "raises" else trio.move_on_after(3) as scope:  # type: ignore[attr-defined]
+        with pytest.raises(ZeroDivisionError) if way == "raises" else trio.move_on_after(3):
             async with link.client(drain_timeout=25, drain_on_cancel=True) as iii:
                 await iii.register_function("slow", _slow).wait_registered()
                 answer = call(nursery, other, "slow", 10)
@@ -381,7 +381,6 @@ async def test_with_drain_on_cancel_it_does(
         with pytest.raises(InvocationError, match="shutting down"):
             await late.wait()
         assert trio.current_time() == (25 if way == "ends in a cancelled scope" else 28)
-        assert way == "raises" or scope.cancel_called
 
 
 async def test_a_cancelled_nursery_drains_its_client(
