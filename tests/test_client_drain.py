@@ -10,10 +10,13 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from iii_trio import III, DrainReport, InitOptions, InvocationError, connect_iii
+from iii_trio import III, DrainReport, InitOptions, InvocationError, connect_iii, open_iii
 from iii_trio._wire.messages import InvocationResult, Ping, RegisterFunction, UnregisterFunction
 from iii_trio.errors import AuthenticationError, ClientClosed, ConfigurationError, Fate
 from iii_trio.testing import EmbeddedEngine
+from tests._hostile import Engine as HostileEngine
+from tests._hostile import Link as HostileLink
+from tests._hostile import Network
 from tests.conftest import Gate, Link, MemoryLink, Outcome, frames, start
 
 
@@ -396,6 +399,78 @@ async def test_a_cancelled_nursery_drains_its_client(
             await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         assert await answer.wait() == 10
+
+
+# ---- engines of another kind ----------------------------------------------------------------------------------------
+
+
+class SendsAfterItsPong(HostileEngine):
+    """Sends one more invocation behind the pong that said there would be none, as a busy engine may."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self.delay = delay
+
+    async def answer(self, link: HostileLink, frame: dict[str, Any]) -> None:
+        await super().answer(link, frame)
+        if frame["type"] == "ping" and any(each["type"] == "unregisterfunction" for each in link.frames):
+            await trio.sleep(self.delay)
+            await link.send(type="invokefunction", function_id="slow", data=1, invocation_id="late")
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+async def test_what_comes_behind_the_proof_is_served_until_the_close(
+    nursery: trio.Nursery, autojump_clock: MockClock, delay: float
+) -> None:
+    """As long as another handler keeps the link open; its result goes out before the Close."""
+    engine = SendsAfterItsPong(delay)
+    network = Network(nursery, engine)
+    async with open_iii("ws://engine.invalid", open_stream=network.open_stream) as iii:
+        iii.register_function("slow", _slow)
+        await engine.link.send(type="invokefunction", function_id="slow", data=5, invocation_id="first")
+        await wait_all_tasks_blocked()
+        drain = start(nursery, iii.drain)
+        await trio.sleep(3)
+        await engine.link.send(type="invokefunction", function_id="slow", data=5, invocation_id="second")
+        report: DrainReport = await drain.wait()
+    assert report.finished_handlers == 3
+    answers = {frame["invocation_id"]: frame["result"] for frame in engine.link.frames if "result" in frame}
+    assert answers == {"first": 5, "second": 5, "late": 1}
+
+
+async def test_what_comes_when_all_is_done_is_refused(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """Nothing of it runs, and the engine is told so if there is time."""
+    engine = SendsAfterItsPong(0)
+    network = Network(nursery, engine)
+    async with open_iii("ws://engine.invalid", open_stream=network.open_stream) as iii:
+        iii.register_function("slow", _slow)
+        report = await iii.drain()
+    assert report is not None
+    assert report.withdrawn
+    errors = [frame["error"]["code"] for frame in engine.link.frames if frame["type"] == "invocationresult"]
+    assert errors in ([], ["function_not_found"])
+    assert trio.current_time() == 0
+
+
+class NeverProves(HostileEngine):
+    """Answers no ping once functions are withdrawn."""
+
+    async def answer(self, link: HostileLink, frame: dict[str, Any]) -> None:
+        if frame["type"] != "ping" or all(each["type"] != "unregisterfunction" for each in link.frames):
+            await super().answer(link, frame)
+
+
+async def test_an_engine_that_confirms_nothing_is_waited_for_no_longer_than_handlers(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """The time-out of the drain covers the proof too."""
+    network = Network(nursery, NeverProves())
+    async with open_iii("ws://engine.invalid", open_stream=network.open_stream) as iii:
+        iii.register_function("slow", _slow)
+        report = await iii.drain()
+    assert report is not None
+    assert not report.withdrawn
+    assert report.seconds == trio.current_time() == pytest.approx(25)
 
 
 # ---- in a handler ---------------------------------------------------------------------------------------------------
