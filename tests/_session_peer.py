@@ -8,9 +8,10 @@ from typing import Any, Final
 import attrs
 
 from iii_trio._session.calls import Call
+from iii_trio._session.events import Event, Ready
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.registry import Registration
-from iii_trio._session.session import Event, Ready, Session
+from iii_trio._session.session import Session
 from iii_trio._wire import messages as wire
 
 ENDLESS: Final = float("inf")
@@ -127,10 +128,10 @@ class Peer:
         """Offer a function."""
         return self.session.register(wire.RegisterFunction(function_id), handler=None)
 
-    def answer(self, payload: Any = None, *, epoch: int | None = None) -> None:
-        """Queue the answer of a handler."""
+    def answer(self, payload: Any = None, *, epoch: int | None = None, age: float = 1.0, now: float = 0.0) -> None:
+        """Queue the answer of a handler that took `age` seconds."""
         frame = self.session.encode(wire.InvocationResult("00000000-0000-4000-a000-000000000000", "g", payload))
-        self.session.answer(self.session.epoch if epoch is None else epoch, frame)
+        self.session.answer(self.session.epoch if epoch is None else epoch, frame, age=age, now=now)
 
 
 def kinds(frames: list[dict[str, Any]]) -> list[str]:

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "max_running_handlers": None,
     "max_pending_invocations": 10_000,
     "max_threads": 40,
+    "heal_early_results": True,
     "send_stack_traces": False,
 }
 

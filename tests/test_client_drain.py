@@ -211,7 +211,8 @@ async def test_a_drain_takes_its_own_time_out(link: MemoryLink, autojump_clock: 
         iii.trigger_nowait("slow", 100)
         await wait_all_tasks_blocked()
         report = await iii.drain(timeout)
-    assert trio.current_time() == timeout
+    # The answer of a handler that was cancelled right away is prompt, and sent twice.
+    assert trio.current_time() == pytest.approx(timeout, abs=0.03)
     assert report is not None
     assert report.cancelled_handlers == ("slow",)
 
@@ -418,6 +419,18 @@ class SendsAfterItsPong(HostileEngine):
             await link.send(type="invokefunction", function_id="slow", data=1, invocation_id="late")
 
 
+async def test_second_sendings_go_out_before_the_close(
+    link: MemoryLink, caller: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """A result that may have come too early is sent again even when it is the last thing a client does."""
+    async with caller.client() as other:
+        async with link.client(drain_timeout=25) as iii:
+            await iii.register_function("echo", _echo).wait_registered()
+            assert await other.trigger("echo", 1) == 1
+        assert len(frames(link.engine, InvocationResult, function_id="echo")) == 2
+        assert iii.statistics().healed_results == 1
+
+
 @pytest.mark.parametrize("delay", [0, 2])
 async def test_what_comes_behind_the_proof_is_served_until_the_close(
     nursery: trio.Nursery, autojump_clock: MockClock, delay: float
@@ -448,8 +461,8 @@ async def test_what_comes_when_all_is_done_is_refused(nursery: trio.Nursery, aut
     assert report is not None
     assert report.withdrawn
     errors = [frame["error"]["code"] for frame in engine.link.frames if frame["type"] == "invocationresult"]
-    assert errors in ([], ["function_not_found"])
-    assert trio.current_time() == 0
+    assert set(errors) <= {"function_not_found"}
+    assert trio.current_time() < 1
 
 
 class NeverProves(HostileEngine):

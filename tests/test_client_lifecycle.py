@@ -352,12 +352,19 @@ def test_an_interrupt_ends_a_drain() -> None:
 # ---- a clean exit ---------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_queued_is_sent_before_the_goodbye(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("heals", "sendings", "seconds"),
+    [pytest.param(False, 1, 0.0, id="once"), pytest.param(True, 2, 0.025, id="with the second sendings of results")],
+)
+async def test_what_is_queued_is_sent_before_the_goodbye(
+    nursery: trio.Nursery, autojump_clock: MockClock, heals: bool, sendings: int, seconds: float
+) -> None:
     """Void calls and results that wait when the block ends arrive, then a Close, and then the end is awaited."""
     engine = Engine()
     network = Network(nursery, engine)
     with leaves_nothing(network):
-        async with open_iii(URL, open_stream=network.open_stream) as iii:
+        options = InitOptions(heal_early_results=heals)
+        async with open_iii(URL, options, open_stream=network.open_stream) as iii:
             done = trio.Event()
 
             async def work() -> str:
@@ -373,8 +380,10 @@ async def test_what_is_queued_is_sent_before_the_goodbye(nursery: trio.Nursery, 
     assert engine.link.close is not None
     assert engine.link.close.code == 1000
     assert [frame["data"] for frame in engine.link.frames if frame.get("function_id") == "audit"] == list(range(1000))
-    assert [frame["result"] for frame in engine.link.frames if frame["type"] == "invocationresult"] == ["the result"]
-    assert trio.current_time() == 0
+    assert [frame["result"] for frame in engine.link.frames if frame["type"] == "invocationresult"] == [
+        "the result"
+    ] * sendings
+    assert trio.current_time() == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

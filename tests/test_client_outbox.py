@@ -196,7 +196,7 @@ async def test_many_calls_share_a_small_outbox(link: MemoryLink) -> None:
     async def double(data: int) -> int:
         return 2 * data
 
-    async with link.client(max_outbox_frames=2) as iii:
+    async with link.client(max_outbox_frames=2, heal_early_results=False) as iii:
         await iii.register_function("double", double).wait_registered()
         calls: list[Outcome] = []
         async with trio.open_nursery() as nursery:

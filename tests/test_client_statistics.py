@@ -16,8 +16,9 @@ from trio.testing import MockClock
 
 from iii_trio import III, ClientStatistics
 from iii_trio._client import statistics as module
+from iii_trio._wire.messages import InvocationResult
 from iii_trio.errors import AuthenticationError, InvocationError, RegistrationRejectedError
-from tests.conftest import Gate, Link, MemoryLink, start
+from tests.conftest import Gate, Link, MemoryLink, frames, start
 
 _UNKNOWN_ID = "7d0f5b5e-0b6f-4a55-8a58-3f6a6d5a8f11"
 
@@ -238,6 +239,18 @@ async def test_results_without_a_connection_are_counted(link: MemoryLink, autoju
         gate.open()
         await trio.testing.wait_all_tasks_blocked()
         assert iii.statistics().dropped_results == 1
+
+
+async def test_second_sendings_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Prompt answers are sent once more 25 ms later, and the engine ignores what it does not need."""
+    async with link.client() as iii:
+        await iii.register_function("echo", _echo).wait_registered()
+        assert await iii.trigger("echo", 1) == 1
+        assert iii.statistics().healed_results == 0
+        await trio.sleep(0.03)
+        assert iii.statistics().healed_results == 1
+        assert len(frames(link.engine, InvocationResult)) == 2
+        assert iii.statistics().unknown_results == 0
 
 
 async def test_void_calls_that_were_never_sent_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:

@@ -310,7 +310,7 @@ async def test_results_wait_for_room(link: MemoryLink) -> None:
 
 async def test_refusals_without_room_are_dropped_and_counted(link: MemoryLink) -> None:
     """The reader cannot wait; an engine that sends this much and reads nothing waits for no answer."""
-    async with link.client(max_outbox_frames=2) as iii:
+    async with link.client(max_outbox_frames=2, heal_early_results=False) as iii:
         link.wire.stall()
         for number in range(10):
             invocation_id = f"7d0f5b5e-0b6f-4a55-8a58-{number:012}"

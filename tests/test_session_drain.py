@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from iii_trio._session.events import Withdrawn
 from iii_trio._session.registry import Verdict
-from iii_trio._session.session import Withdrawn
 from iii_trio._session.states import Client
 from iii_trio._wire.messages import InvokeFunction
 from tests._session_peer import Peer, kinds

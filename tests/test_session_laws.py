@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from iii_trio._session.calls import Call
+from iii_trio._session.events import Ready
 from iii_trio._session.registry import Registration, Verdict
-from iii_trio._session.session import REGISTER_WORKER, Ready
+from iii_trio._session.session import REGISTER_WORKER
 from iii_trio._session.states import Connection
 from iii_trio._wire import messages as wire
 from iii_trio.errors import AuthenticationError, ConfigurationError, Fate
@@ -310,7 +311,7 @@ class SessionLaws(RuleBasedStateMachine):
     @rule(age=st.sampled_from([0, 0, 1]))
     def answer(self, age: int) -> None:
         epoch = self.session.epoch - age
-        self.session.answer(epoch, self.session.encode(wire.InvocationResult(ABSENT_ID, "one", epoch)))
+        self.session.answer(epoch, self.session.encode(wire.InvocationResult(ABSENT_ID, "one", epoch)), age=1, now=0)
 
     @rule(function_id=st.sampled_from(IDS))
     def register(self, function_id: str) -> None:

@@ -81,9 +81,9 @@ def test_a_lane_is_full_by_frames_or_by_bytes(frames: list[bytes], size: int, fi
 def test_the_outbox_sums_its_lanes() -> None:
     """What the statistics show."""
     outbox = Outbox(10, 100)
-    for lane, frame in ((outbox.first, b"a"), (outbox.results, b"bb"), (outbox.calls, b"ccc")):
+    for lane, frame in ((outbox.first, b"a"), (outbox.results, b"bb"), (outbox.again, b"dddd"), (outbox.calls, b"ccc")):
         lane.put(object(), frame)
-    assert (outbox.frames, outbox.bytes) == (3, 6)
+    assert (outbox.frames, outbox.bytes) == (4, 10)
 
 
 Step = tuple[str, int]

@@ -19,9 +19,10 @@ from iii_trio._embedded.connection import CLOSE, TEXT
 from iii_trio._embedded.connection import Connection as EngineSide
 from iii_trio._embedded.core import Engine
 from iii_trio._session.calls import Call
+from iii_trio._session.events import Fatal, Ready
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.registry import Registration, Verdict
-from iii_trio._session.session import Fatal, Ready, Session
+from iii_trio._session.session import Session
 from iii_trio._wire import messages as wire
 from iii_trio.errors import Fate, IIIError, RegistrationRejectedError
 from tests._session_peer import ENDLESS, PLENTY
@@ -204,7 +205,7 @@ class Client:
             answer = wire.InvocationResult(frame.invocation_id, frame.function_id, result={"echo": data})
         assert frame.invocation_id not in self.world.answers
         self.world.answers[frame.invocation_id] = answer
-        self.session.answer(epoch, self.session.encode(answer))
+        self.session.answer(epoch, self.session.encode(answer), age=1, now=0)
         return True
 
     def verdict(self, function_id: str = "echo") -> Verdict:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from iii_trio._session.calls import Call
+from iii_trio._session.events import Event, Fatal, Ready
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.registry import Registration, Verdict
-from iii_trio._session.session import Event, Fatal, Ready, Session
+from iii_trio._session.session import Session
 from iii_trio._session.states import Client, Connection
 from iii_trio._wire import messages as wire
 from iii_trio.errors import (

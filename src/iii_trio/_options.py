@@ -166,6 +166,10 @@ class InitOptions:
     max_threads: int = attrs.field(default=40, validator=whole(1))
     """Threads for sync handlers."""
 
+    heal_early_results: bool = attrs.field(default=True, validator=flag)
+    """Whether small answers that are given at once are sent a second time a little later, since the engine loses an answer
+    that comes before it has filed the call (docs/engine.md, "Early answers")."""
+
     send_stack_traces: bool = attrs.field(default=False, validator=flag)
     """Whether callers get the stack trace of a handler that failed."""
 

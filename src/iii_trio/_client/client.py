@@ -322,6 +322,7 @@ class III(trio.abc.AsyncResource):
             failed_handlers=handlers.failed,
             timed_out_handlers=handlers.timed_out,
             abandoned_threads=handlers.abandoned_threads,
+            healed_results=counters.healed_results,
             unsent_calls=counters.unsent_calls,
             dropped_results=counters.dropped_results,
             unknown_results=counters.unknown_results,

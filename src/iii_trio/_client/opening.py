@@ -222,6 +222,7 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
         Outbox(options.max_outbox_frames, options.max_outbox_bytes),
         min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
         wake_timer=timer_bell.ring,
+        heals=options.heal_early_results,
     )
 
 

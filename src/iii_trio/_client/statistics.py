@@ -36,6 +36,9 @@ class ClientStatistics:
     lost_calls: int
     """Calls whose connection was lost after they were sent."""
 
+    healed_results: int
+    """Answers that were sent a second time, in case the first had come too early for the engine."""
+
     unsent_calls: int
     """Void calls that still waited to be sent when the client ended."""
 

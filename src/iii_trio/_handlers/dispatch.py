@@ -156,7 +156,7 @@ class Dispatcher:
         outbox = self.session.outbox
         # The reader cannot wait for room. An engine that sends this much and reads nothing is not waiting for the answer.
         if outbox.has_room(outbox.results, len(answer)):
-            self.session.answer(self.session.epoch, answer)
+            self.session.answer(self.session.epoch, answer, age=0, now=trio.current_time())
         else:
             self.session.counters.dropped_results += 1
 
@@ -167,7 +167,8 @@ class Dispatcher:
             outbox = self.session.outbox
             while not outbox.has_room(outbox.results, len(encoded)):
                 await self.room.park()
-            self.session.answer(epoch, encoded)
+            now = trio.current_time()
+            self.session.answer(epoch, encoded, age=now - task.accepted_at, now=now)
         finally:
             task.end()
 
@@ -260,6 +261,7 @@ class _Task:
     function: Function
     function_id: str
     _waits: bool
+    accepted_at: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Around the wait for its turn and the handler; the latter's time-out."""
 

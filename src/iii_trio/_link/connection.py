@@ -11,7 +11,8 @@ import trio
 
 from iii_trio._link.bell import Bell
 from iii_trio._link.transport import LinkLost, Transport
-from iii_trio._session.session import Event, Session
+from iii_trio._session.events import Event
+from iii_trio._session.session import Session
 from iii_trio._session.states import Connection as State
 
 _BATCH: Final = 256 * 1024
@@ -82,7 +83,9 @@ class Connection:
 
     def _has_output(self) -> bool:
         outbox = self.session.outbox
-        return bool(outbox.first.frames or outbox.results.frames or (outbox.calls.frames and self.session.is_ready))
+        again = outbox.again.frames or self.session.healing
+        calls = outbox.calls.frames and self.session.is_ready
+        return bool(outbox.first.frames or outbox.results.frames or again or calls)
 
     async def _until_lost(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -15,7 +15,8 @@ from iii_trio._link.connection import Connection, Liveness
 from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay
-from iii_trio._session.session import Event, Fatal, Ready, Session, Withdrawn
+from iii_trio._session.events import Event, Fatal, Ready, Withdrawn
+from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
 from iii_trio.errors import (
     AuthenticationError,

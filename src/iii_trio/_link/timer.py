@@ -1,4 +1,4 @@
-"""The one timer that ends calls at their deadlines, so that a call needs none of its own."""
+"""The one timer of a client: calls end at their deadlines without one of their own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from iii_trio._session.session import Session
 
 
 async def run_timer(session: Session, bell: Bell) -> NoReturn:
-    """Expire calls as their deadlines come; `bell` is rung when one has an earlier deadline than all before."""
+    """Do what the session has due, when it is due; `bell` is rung when that is earlier than before."""
     while True:
-        with trio.CancelScope(deadline=session.calls.next_deadline()):
+        with trio.CancelScope(deadline=session.next_deadline()):
             await bell.wait()
         session.expire(trio.current_time())

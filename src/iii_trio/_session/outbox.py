@@ -1,9 +1,9 @@
-"""What waits to be sent: three lanes, taken in batches, each with its own rules.
+"""What waits to be sent: four lanes, taken in batches, each with its own rules.
 
 *First* holds what belongs to the present connection and goes before everything: its replay, pings. *Results* are answers
-to invocations that came over the present connection. *Calls* holds calls, and what must keep its order with them; it
-waits for a connection to be ready, outlives it, and is bounded by count and bytes. Nothing is dropped here: who finds the
-lane full waits, or is told.
+to invocations that came over the present connection, *again* their second sendings, whose bound is in `healing`. *Calls*
+holds calls, and what must keep its order with them; it waits for a connection to be ready, outlives it, and is bounded by
+count and bytes. Nothing is dropped here: who finds the lane full waits, or is told.
 """
 
 from __future__ import annotations
@@ -58,12 +58,13 @@ class Lane:
 
 @attrs.define(eq=False)
 class Outbox:
-    """The three lanes and the bounds of the two that other people fill."""
+    """The lanes and the bounds of the two that other people fill."""
 
     max_frames: int
     max_bytes: int
     first: Lane = attrs.field(factory=Lane)
     results: Lane = attrs.field(factory=Lane)
+    again: Lane = attrs.field(factory=Lane)
     calls: Lane = attrs.field(factory=Lane)
 
     def has_room(self, lane: Lane, size: int) -> bool:
@@ -73,9 +74,9 @@ class Outbox:
     @property
     def frames(self) -> int:
         """How many frames wait in all lanes."""
-        return len(self.first.frames) + len(self.results.frames) + len(self.calls.frames)
+        return sum(len(lane.frames) for lane in (self.first, self.results, self.again, self.calls))
 
     @property
     def bytes(self) -> int:
         """How many bytes wait in all lanes."""
-        return self.first.size + self.results.size + self.calls.size
+        return sum(lane.size for lane in (self.first, self.results, self.again, self.calls))

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
 
 from iii_trio._session import states
 from iii_trio._session.calls import Call, Calls
+from iii_trio._session.events import Counters, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.healing import PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.registry import Registration, Registry, Verdict
@@ -40,59 +42,6 @@ REGISTER_WORKER: Final = "engine::workers::register"
 _LIVE: Final = (Connection.GREETED, Connection.REPLAYING, Connection.READY)
 
 _MAX_GHOSTS: Final = 8
-
-
-@attrs.frozen
-class Ready:
-    """The engine knows this worker and everything that it replayed."""
-
-
-@attrs.frozen
-class Fatal:
-    """The engine refused this worker for good."""
-
-    error: IIIError
-
-
-@attrs.frozen
-class Withdrawn:
-    """The engine sends no invocations any more."""
-
-
-Event: TypeAlias = wire.InvokeFunction | Ready | Fatal | Withdrawn
-"""What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
-
-
-@attrs.define
-class Counters:
-    """What happened that nobody is told about otherwise."""
-
-    undecodable_frames: int = 0
-    """Messages of the engine that are no frames."""
-
-    unexpected_frames: int = 0
-    """Frames that the state does not allow, or that only an engine may receive."""
-
-    ignored_frames: int = 0
-    """Frames of newer engines that this version does not use."""
-
-    unknown_results: int = 0
-    """Answers to calls that are not (or no longer) in flight: late ones above all."""
-
-    dropped_results: int = 0
-    """Answers of handlers whose connection was gone: the engine had told the caller already."""
-
-    unsent_calls: int = 0
-    """Calls that want no answer and still waited to be sent when the client ended."""
-
-    refused_registrations: int = 0
-    """Functions that the engine refused."""
-
-    timed_out_calls: int = 0
-    """Calls that ended at their deadline."""
-
-    lost_calls: int = 0
-    """Calls that were sent, and whose connection was lost before the answer."""
 
 
 @attrs.define(eq=False)
@@ -121,9 +70,13 @@ class Session:
     """Called whenever there is something to send."""
 
     wake_timer: Callable[[], None] = attrs.field(default=lambda: None)
-    """Called whenever a call has an earlier deadline than all others."""
+    """Called whenever `next_deadline` comes earlier than before."""
+
+    heals: bool = True
+    """Whether answers that may have come too early are sent a second time."""
 
     counters: Counters = attrs.field(factory=Counters)
+    healing: Healing = attrs.field(factory=Healing)
     registry: Registry = attrs.field(factory=Registry)
     calls: Calls = attrs.field(factory=Calls)
     epoch: int = 0
@@ -178,6 +131,8 @@ class Session:
         self.connection = None
         self.outbox.first.clear()
         self.counters.dropped_results += self.outbox.results.clear()
+        self.outbox.again.clear()
+        self.healing.clear()
         for key in [key for key in self.outbox.calls.frames if isinstance(key, _Control)]:
             self.outbox.calls.discard(key)
         self._barriers.clear()
@@ -243,9 +198,10 @@ class Session:
         """
         if self.connection is None or self.connection.state not in _LIVE:
             return []
-        frames = [*self.outbox.first.take(max_bytes), *self.outbox.results.take(max_bytes)]
+        outbox = self.outbox
+        frames = [*outbox.first.take(max_bytes), *outbox.results.take(max_bytes), *outbox.again.take(max_bytes)]
         if self.connection.state is Connection.READY:
-            frames += self.outbox.calls.take(max_bytes)
+            frames += outbox.calls.take(max_bytes)
         for key, _ in frames:
             if type(key) is Call:
                 key.sent = True
@@ -285,19 +241,35 @@ class Session:
         self.calls.remove(call.id)
         self.outbox.calls.discard(call)
 
+    def next_deadline(self) -> float:
+        """When `expire` has something to do; infinity for never."""
+        return min(self.calls.next_deadline(), self.healing.next_deadline())
+
     def expire(self, now: float) -> None:
-        """End every call whose deadline has come."""
+        """Do what is due: end calls whose deadline has come, and send early answers a second time."""
+        if due := self.healing.take_due(now):
+            self.counters.healed_results += len(due)
+            for frame in due:
+                self.outbox.again.put(object(), frame)
+            self.wake_writer()
         for call in self.calls.take_overdue(now):
             self.counters.timed_out_calls += 1
             self._end(call, InvocationTimeout, "TIMEOUT", "no answer came in time")
 
-    def answer(self, epoch: int, frame: bytes) -> None:
-        """Queue the answer to an invocation of connection `epoch`; dropped and counted when that one is gone."""
+    def answer(self, epoch: int, frame: bytes, *, age: float, now: float) -> None:
+        """Queue the answer to an invocation that came over connection `epoch`, `age` seconds ago.
+
+        It is dropped and counted when that connection is gone.
+        """
         if epoch != self.epoch or self.connection is None or self.connection.state not in _LIVE:
             self.counters.dropped_results += 1
             return
         self.outbox.results.put(object(), frame)
         self.wake_writer()
+        if self.heals and age < PROMPT:
+            idle = not self.healing
+            if self.healing.keep(frame, now) and idle:
+                self.wake_timer()
 
     # ---- registrations ----------------------------------------------------------------------------------------------
 

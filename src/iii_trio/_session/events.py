@@ -1,0 +1,66 @@
+"""What a session has to say that nobody waits for: events for the link, and counters for everybody."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from iii_trio._wire.messages import InvokeFunction
+from iii_trio.errors import IIIError
+
+
+@attrs.frozen
+class Ready:
+    """The engine knows this worker and everything that it replayed."""
+
+
+@attrs.frozen
+class Fatal:
+    """The engine refused this worker for good."""
+
+    error: IIIError
+
+
+@attrs.frozen
+class Withdrawn:
+    """The engine sends no invocations any more."""
+
+
+Event: TypeAlias = InvokeFunction | Ready | Fatal | Withdrawn
+"""What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
+
+
+@attrs.define
+class Counters:
+    """What happened that nobody is told about otherwise."""
+
+    undecodable_frames: int = 0
+    """Messages of the engine that are no frames."""
+
+    unexpected_frames: int = 0
+    """Frames that the state does not allow, or that only an engine may receive."""
+
+    ignored_frames: int = 0
+    """Frames of newer engines that this version does not use."""
+
+    unknown_results: int = 0
+    """Answers to calls that are not (or no longer) in flight: late ones above all."""
+
+    dropped_results: int = 0
+    """Answers of handlers whose connection was gone: the engine had told the caller already."""
+
+    healed_results: int = 0
+    """Answers that were sent a second time, in case the first had come too early for the engine."""
+
+    unsent_calls: int = 0
+    """Calls that want no answer and still waited to be sent when the client ended."""
+
+    refused_registrations: int = 0
+    """Functions that the engine refused."""
+
+    timed_out_calls: int = 0
+    """Calls that ended at their deadline."""
+
+    lost_calls: int = 0
+    """Calls that were sent, and whose connection was lost before the answer."""
