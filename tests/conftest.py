@@ -109,6 +109,8 @@ class Link(Generic[EngineT]):
         return self.wire
 
     def client(self, **options: Any) -> AbstractAsyncContextManager[III]:
+        """A client that waits for no handler when its block is left, unless `drain_timeout` says so."""
+        options.setdefault("drain_timeout", 0)
         return open_iii(self.engine.url, InitOptions(**options), open_stream=self.open_stream)
 
     async def go_down(self) -> None:

@@ -123,6 +123,53 @@ async def test_a_wait_for_room_can_be_cancelled_at_every_moment(link: MemoryLink
         assert await _sweep(run) > 10
 
 
+async def test_a_drain_can_be_cancelled_at_every_moment(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """However far it was: the client is closed, no handler runs, the engine has had its goodbye, and nobody hangs."""
+
+    async def run(steps: int) -> bool:
+        async with link.client(drain_timeout=25) as iii:
+            await iii.register_function("slow", trio.sleep).wait_registered()
+            iii.trigger_nowait("slow", 1)
+            await trio.testing.wait_all_tasks_blocked()
+            with cancelled_after(steps) as scope:
+                await iii.drain()
+            statistics = iii.statistics()
+            assert (statistics.state, statistics.running_handlers) == ("disconnected", 0)
+            assert statistics.outbox_frames == 0
+            await trio.testing.wait_all_tasks_blocked()
+            assert link.engine.connections == ()
+        return scope.cancelled_caught
+
+    assert await _sweep(run) > 10
+
+
+async def test_a_drain_can_be_cut_short_at_every_moment(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """By `aclose` in another task; whoever drains gets the report all the same."""
+
+    async def run(steps: int) -> bool:
+        was_cut = False
+        async with link.client(drain_timeout=25) as iii, trio.open_nursery() as nursery:
+            await iii.register_function("slow", trio.sleep).wait_registered()
+            iii.trigger_nowait("slow", 1)
+            await trio.testing.wait_all_tasks_blocked()
+
+            async def cut() -> None:
+                nonlocal was_cut
+                with cancelled_after(steps):
+                    await trio.sleep_forever()
+                was_cut = True
+                await iii.aclose()
+
+            nursery.start_soon(cut)
+            report = await iii.drain()
+            assert report is not None
+            assert report.finished_handlers + len(report.cancelled_handlers) == 1
+            nursery.cancel_scope.cancel()
+        return was_cut
+
+    assert await _sweep(run) > 10
+
+
 async def test_wait_registered_can_be_cancelled_at_every_moment(link: MemoryLink) -> None:
     """The registration stays as it is: waiting again ends, and the function answers."""
     async with link.client(heal_early_results=False) as iii:

@@ -36,6 +36,10 @@ async def test_every_async_method_checkpoints(link: MemoryLink) -> None:
             await iii.aclose()
         with assert_checkpoints():
             await iii.shutdown()
+        with assert_checkpoints():
+            await iii.drain()
+        with assert_checkpoints():
+            await iii.serve()
 
 
 async def test_the_doors_checkpoint(link: MemoryLink) -> None:

@@ -32,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     "open_timeout": 10.0,
     "close_timeout": 5.0,
     "offline_grace": 120.0,
+    "drain_timeout": 25.0,
+    "drain_on_cancel": False,
     "heartbeat_interval": 20.0,
     "heartbeat_timeout": 60.0,
     "max_outbox_frames": 10_000,

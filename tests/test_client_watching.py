@@ -41,6 +41,7 @@ async def test_a_lost_link_is_told_with_its_reason(link: MemoryLink, autojump_cl
         ("reconnecting", "offline", "opening", "a connection was opened"),
         ("reconnecting", "offline", "replaying", "the engine greeted this worker"),
         ("connected", "online", "ready", "the engine knows this worker and what it registered"),
+        ("connected", "draining", "ready", "this client is being drained"),
         ("disconnected", "closed", "ready", "this client was closed"),
     ]
     assert came_back_at > 0
@@ -85,11 +86,11 @@ async def test_a_slow_watcher_keeps_the_newest(link: MemoryLink, autojump_clock:
                 await anext(fast)
     seen = await all_of(slow)
     assert len(seen) == KEPT == 16
-    total = 1 + 10 * 4 + 1
+    total = 1 + 10 * 4 + 2
     assert [change.missed for change in seen] == [total - KEPT] + [0] * (KEPT - 1)
     assert seen[-1].client == "closed"
     rest = await all_of(fast)
-    assert [change.missed for change in rest] == [0, 0]
+    assert [change.missed for change in rest] == [0, 0, 0]
     assert iii.statistics().missed_state_changes == total - KEPT
 
 
@@ -102,7 +103,7 @@ async def test_watchers_wait_for_what_comes(link: MemoryLink, autojump_clock: Mo
             await trio.testing.wait_all_tasks_blocked()
             await come_back(link, iii)
         own, *halves = [await watcher.wait() for watcher in watchers]
-    assert len(own) == 6
+    assert len(own) == 7
     assert sorted([*halves[0], *halves[1]], key=own.index) == own
 
 

@@ -476,6 +476,7 @@ async def test_what_was_queued_is_sent_before_leaving(engine_url: str, fresh: st
         async with open_iii(engine_url) as caller:
             caller.trigger_nowait(f"{fresh}::gate")
         await gate.wait_entered()
+        gate.open()
 
 
 @within(30)

@@ -4,6 +4,7 @@ The door is `open_iii`; everything else is reached from the client that it gives
 """
 
 from iii_trio._client.client import III
+from iii_trio._client.exits import DrainReport
 from iii_trio._client.opening import connect_iii, open_iii, register_worker
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.watching import StateChange, StateChanges
@@ -15,6 +16,7 @@ from iii_trio.errors import InvocationError
 __all__ = [
     "III",
     "ClientStatistics",
+    "DrainReport",
     "EnqueueResult",
     "InitOptions",
     "Invocation",

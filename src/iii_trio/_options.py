@@ -139,6 +139,12 @@ class InitOptions:
     """Seconds after a loss for which calls wait for the next connection, within their own time-outs; after it they are
     refused at once until the engine is back. ``math.inf`` lets them wait."""
 
+    drain_timeout: float = attrs.field(default=25.0, validator=non_negative)
+    """Seconds for which leaving waits for handlers to end before it cancels them; ``math.inf`` waits for ever."""
+
+    drain_on_cancel: bool = attrs.field(default=False, validator=flag)
+    """Whether a block that is cancelled, or left with an exception, is drained like one that ends. Ctrl-C is not."""
+
     heartbeat_interval: float = attrs.field(default=20.0, validator=positive)
     """Seconds without a byte received after which the engine is pinged."""
 

@@ -10,6 +10,7 @@ import trio
 from iii_trio import (
     III,
     ClientStatistics,
+    DrainReport,
     EnqueueResult,
     InitOptions,
     Invocation,
@@ -54,6 +55,7 @@ async def calls(iii: III) -> None:
     assert_type(await iii.trigger("users::list", returns=list[User]), list[User])
     assert_type(await iii.trigger("mail::send", action=TriggerAction.Enqueue(queue="mail")), EnqueueResult)
     assert_type(iii.statistics(), ClientStatistics)
+    assert_type(await iii.drain(timeout=10), DrainReport | None)
     try:
         iii.trigger_nowait("audit::log", {"id": 7})
     except InvocationError as error:

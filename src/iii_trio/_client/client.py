@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from iii_trio._client.calling import Caller, as_request, as_result, check_returns
+from iii_trio._client.exits import DrainReport
 from iii_trio._client.handles import FunctionRef
 from iii_trio._client.lifecycle import Lifecycle
 from iii_trio._client.namespaces import is_builtin
@@ -24,7 +25,7 @@ from iii_trio._session.states import seeds_word
 from iii_trio._values.functions import RegisterFunctionInput
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import RegisterFunction
-from iii_trio.errors import ConfigurationError
+from iii_trio.errors import ClientClosed, ConfigurationError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,9 +92,11 @@ class III(trio.abc.AsyncResource):
         Raises:
             ConfigurationError: The id, the handler or a limit cannot work, or the id is registered here already.
             PayloadError: Metadata or a format cannot be sent.
-            ClientClosed: The client is closed.
+            ClientClosed: The client is closed, or about to be: a drain has begun.
         """
         self._caller.check_open(None)
+        if self._session.is_draining:
+            raise ClientClosed("SHUTDOWN", "this client is about to end, and offers no new functions")
         extras = {
             "description": description,
             "metadata": metadata,
@@ -363,18 +366,64 @@ class III(trio.abc.AsyncResource):
 
     # ---- the end ----------------------------------------------------------------------------------------------------
 
+    async def serve(self) -> None:
+        """Wait until the process is asked to end, so that the block is left, and with it drained.
+
+        It is asked by SIGTERM or SIGINT, on Windows also by SIGBREAK. Ctrl-C is such a signal, and raises no
+        `KeyboardInterrupt` from the call on until the client has ended. A second signal in that time stops the client at
+        once: handlers are cancelled, what is ready is sent, and the engine is waited for no longer than half a second.
+        The third does what it did before.
+
+        Outside of the main thread, where no signal arrives, it waits until the client ends. When the client was closed it
+        returns.
+
+        Raises:
+            IIIError: What ended the client, if it failed.
+
+        Cancelling it is safe: signals do again what they did before.
+        """
+        await self._lifecycle.wait_signal()
+
+    async def drain(self, timeout: float | None = None) -> DrainReport | None:
+        """End the client when its handlers have ended, and say how that went.
+
+        Meanwhile calls can be made, and invocations are served, so that handlers can call functions of their own worker.
+        When the handlers that ran at the beginning have ended, all functions are withdrawn; when the engine has confirmed
+        it and the rest has ended too, the results are sent, and the connection is closed within `close_timeout`. Handlers
+        that run longer than `timeout` are cancelled, and their callers get ``invocation_failed``. Without a connection
+        only the handlers are waited for.
+
+        Args:
+            timeout: Seconds to wait for handlers, the client's `drain_timeout` when left out.
+
+        Returns:
+            The report. Every caller gets the same one, also when the client ended otherwise. None in a handler of this
+            client, which cannot outlive it: there it only sets the drain going.
+
+        Raises:
+            ConfigurationError: The time-out is no number of seconds.
+
+        Cancelling it makes it an `aclose`, carried out before the cancellation goes on. Afterwards every call raises
+        `ClientClosed`, and leaving the block does nothing more.
+        """
+        if timeout is not None and (type(timeout) not in (int, float) or not timeout >= 0):
+            raise ConfigurationError(f"the timeout of a drain is a number of seconds, 0 or more, not {timeout!r}")
+        report = await self._lifecycle.drain(timeout)
+        await trio.lowlevel.checkpoint()
+        return report
+
+    async def shutdown(self) -> None:
+        """`drain`, under the references' name."""
+        await self.drain()
+
     async def aclose(self) -> None:
         """End the client: calls end `ClientClosed`, handlers are cancelled, and what is queued is sent.
 
-        Bounded by `close_timeout`, and carried out even when it is cancelled. A second time it does nothing. In a handler
-        of this client, which cannot outlive it, it sets the end going and returns.
+        Bounded by `close_timeout`, and carried out even when it is cancelled. It cuts a `drain` short. A second time it
+        does nothing. In a handler of this client, which cannot outlive it, it sets the end going and returns.
         """
         await self._lifecycle.close()
         await trio.lowlevel.checkpoint()
-
-    async def shutdown(self) -> None:
-        """`aclose`, under the references' name."""
-        await self.aclose()
 
 
 def _as_input(

@@ -40,8 +40,9 @@ def open_iii(
 ) -> _OpenIII:
     """Connect to an engine for the length of a block: ``async with open_iii(url) as iii``.
 
-    Entering waits until the engine knows this worker. Leaving ends calls and handlers, sends what is queued and says
-    goodbye to the engine. If the client fails meanwhile, the block is cancelled and the one error leaves it.
+    Entering waits until the engine knows this worker. Leaving drains, as `III.drain` does; when the block is cancelled or
+    raises, it closes, as `III.aclose` does, unless ``drain_on_cancel`` is set. If the client fails meanwhile, the block is
+    cancelled and the one error leaves it.
 
     Args:
         url: ``ws://`` or ``wss://`` address; ``III_URL``, or else ``ws://127.0.0.1:49134``, when left out.
@@ -75,10 +76,10 @@ async def connect_iii(
     transport: TransportName = "auto",
     open_stream: OpenStream | None = None,
 ) -> III:
-    """Connect to an engine, with the tasks in a nursery of the caller's, who also calls `III.aclose`.
+    """Connect to an engine, with the tasks in a nursery of the caller's, who also calls `III.drain` or `III.aclose`.
 
     Arguments and errors are those of `open_iii`. If the client fails later, its error is raised in the nursery. When the
-    nursery is cancelled the client is closed, which takes at most ``close_timeout``.
+    nursery is cancelled the client is closed, which takes at most ``close_timeout``, or drained with ``drain_on_cancel``.
     """
     opening = _OpenIII(url, options or InitOptions(), transport, open_stream)
     iii: III = await nursery.start(opening.run)
@@ -109,7 +110,7 @@ class _OpenIII:
         try:
             await lifecycle.wait_ready()
         except BaseException:
-            await self._leave(assembly)
+            await self._leave(assembly, drains=False)
             raise
         lifecycle.body.__enter__()
         return assembly.iii
@@ -121,7 +122,8 @@ class _OpenIII:
         assert self._assembly is not None
         lifecycle = self._assembly.lifecycle
         rest = _leave_scope(lifecycle.body, error)
-        await self._leave(self._assembly)
+        drains = rest is None or (self._assembly.drain_on_cancel and not isinstance(rest, KeyboardInterrupt))
+        await self._leave(self._assembly, drains=drains)
         failure = lifecycle.failure
         if failure is not None and (rest is None or _is_ours(rest)):
             raise failure
@@ -137,9 +139,12 @@ class _OpenIII:
             await self._assembly.lifecycle.finished.wait()
 
     @trio.lowlevel.enable_ki_protection
-    async def _leave(self, assembly: _Assembly) -> None:
+    async def _leave(self, assembly: _Assembly, *, drains: bool) -> None:
         try:
-            await assembly.lifecycle.close()
+            if drains:
+                await assembly.lifecycle.drain(shield=assembly.drain_on_cancel)
+            else:
+                await assembly.lifecycle.close()
         finally:
             try:
                 await self._manager.__aexit__(None, None, None)
@@ -198,9 +203,11 @@ class _Assembly:
             supervisor=supervisor,
             dispatcher=dispatcher,
             timer_bell=timer_bell,
+            drain_timeout=options.drain_timeout,
             close_timeout=options.close_timeout,
             loop_watch=LoopWatch(options.loop_watch, dispatcher),
         )
+        self.drain_on_cancel = options.drain_on_cancel
         supervisor.on_change = self.lifecycle.changed.unpark_all
         caller = Caller(session=session, room=room, default_timeout_ms=options.invocation_timeout_ms)
         self.iii = III(

@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -85,6 +85,14 @@ class Dispatcher:
     send_stack_traces: bool
     nursery: trio.Nursery | None = None
     counters: HandlerCounters = attrs.field(factory=HandlerCounters)
+    active: set[_Task] = attrs.field(factory=set, init=False)
+    """Invocations that were accepted and not answered yet."""
+
+    ended: int = attrs.field(default=0, init=False)
+    """Accepted invocations that are over."""
+
+    _awaited: set[_Task] = attrs.field(factory=set, init=False)
+    _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _threads_wanted: int = attrs.field(default=0, init=False)
 
     def dispatch(self, frame: InvokeFunction) -> None:
@@ -109,8 +117,26 @@ class Dispatcher:
         else:
             counters.running += 1
         task = _Task(self, function, frame, waits)
+        self.active.add(task)
         name = f"iii handler {frame.function_id}"
         self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
+
+    async def wait_ended(self, tasks: Iterable[_Task]) -> None:
+        """Wait until these are over. For one waiter at a time: the drain."""
+        self._awaited = set(tasks)
+        while self._awaited:
+            await self._news.park()
+
+    async def wait_idle(self) -> None:
+        """Wait until no accepted invocation is left."""
+        while self.active:
+            await self._news.park()
+
+    def stop(self, reason: str) -> None:
+        """Cancel what is left, and tell the callers why; what comes in from now on is refused."""
+        self.nursery = None
+        for task in self.active:
+            task.stop(reason)
 
     def _has_to_wait(self, function: Function) -> bool:
         if function.concurrency is not None and function.active >= function.concurrency:
@@ -119,6 +145,14 @@ class Dispatcher:
 
     def _is_full(self) -> bool:
         return self.max_running is not None and self.counters.running >= self.max_running
+
+    def note_end(self, task: _Task) -> None:
+        """An accepted invocation is over."""
+        self.ended += 1
+        self.active.discard(task)
+        self._awaited.discard(task)
+        if self._news and not (self.active and self._awaited):
+            self._news.unpark_all()
 
     def _refuse(self, frame: InvokeFunction, error: ErrorBody) -> None:
         answer = self.session.encode(_failure(frame, error))
@@ -150,6 +184,8 @@ class Dispatcher:
             return _failure(frame, _OVERLOADED)
         except _Late:
             return _failure(frame, _LATE)
+        except _Stopped as stopped:
+            return _failure(frame, ErrorBody(FAILED, f"this worker is shutting down, and {stopped}"))
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
@@ -177,6 +213,8 @@ class Dispatcher:
                 return await handler()
             return await self._run_in_thread(task, handler)
         assert task.scope.cancelled_caught
+        if task.stopped is not None:
+            raise _Stopped(task.stopped)
         self.counters.timed_out += 1
         if trio.current_time() >= task.accepted_at + waits_for:
             raise _Late
@@ -226,17 +264,24 @@ class _Overloaded(Exception):
     """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
 
+class _Stopped(Exception):
+    """An invocation that the end of the worker has cancelled, and why."""
+
+
 @attrs.define(eq=False)
 class _Task:
     """Where one accepted invocation stands, and what it holds. To trio's threads it is the limiter that tells it."""
 
     _dispatcher: Dispatcher
     function: Function
-    _frame: InvokeFunction
+    frame: InvokeFunction
     _waits: bool
     accepted_at: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Around the handler; its time-out."""
+    """Around the wait for its turn and the handler; the latter's time-out."""
+
+    stopped: str | None = attrs.field(default=None, init=False)
+    """Why it was cancelled, if it was."""
 
     holds_slot: bool = attrs.field(default=False, init=False)
     in_thread: bool = attrs.field(default=False, init=False)
@@ -261,8 +306,14 @@ class _Task:
         self._started = True
         self._tell("handler.started")
 
+    def stop(self, reason: str) -> None:
+        """Cancel it, and let its caller know."""
+        self.stopped = reason
+        self.scope.cancel(reason=reason)
+
     def end(self) -> None:
         """The invocation is over."""
+        self._dispatcher.note_end(self)
         if self._waits:
             self._dispatcher.counters.pending -= 1
         else:
@@ -276,7 +327,7 @@ class _Task:
             self._tell("handler.failed", code=self.code)
 
     def _tell(self, event: str, **facts: Any) -> None:
-        trace, frame = self._dispatcher.session.trace, self._frame
+        trace, frame = self._dispatcher.session.trace, self.frame
         if trace is not None:
             trace(event, id=frame.invocation_id, function_id=frame.function_id, **facts)
 

@@ -16,7 +16,7 @@ from iii_trio._link.connection import Connection, Liveness
 from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay
-from iii_trio._session.events import Event, Fatal, Ready
+from iii_trio._session.events import Event, Fatal, Ready, Withdrawn
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
 from iii_trio.errors import (
@@ -62,6 +62,7 @@ class Supervisor:
     _waiting: trio.CancelScope | None = attrs.field(default=None, init=False)
     _fatal: IIIError | None = attrs.field(default=None, init=False)
     _failures: int = attrs.field(default=0, init=False)
+    _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
     _was_ready: bool = attrs.field(default=False, init=False)
 
     @property
@@ -98,6 +99,12 @@ class Supervisor:
         if self._connection is not None:
             self.session.closing()
             self._connection.stop()
+
+    def hurry(self, close_timeout: float) -> None:
+        """Wait no longer for the end of a goodbye, which may have begun."""
+        self.close_timeout = min(self.close_timeout, close_timeout)
+        if self._goodbye is not None:
+            self._goodbye.deadline = min(self._goodbye.deadline, trio.current_time() + close_timeout)
 
     def _is_hopeless(self, next_attempt: float, give_up_at: float) -> bool:
         if not self._was_ready and next_attempt > give_up_at:
@@ -136,7 +143,7 @@ class Supervisor:
             reason = await connection.run()
         finally:
             self._connection = None
-            with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True):
+            with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True) as self._goodbye:
                 await transport.aclose()
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
@@ -163,6 +170,8 @@ class Supervisor:
             self.session.renew(trio.current_time())
             self.on_change()
             self._tell("connection.ready", worker_id=self.session.worker_id)
+        elif isinstance(event, Withdrawn):
+            self.on_change()
         elif isinstance(event, Fatal):
             self._fatal = event.error
             self.stop(self.close_timeout)

@@ -22,7 +22,12 @@ class Fatal:
     error: IIIError
 
 
-Event: TypeAlias = InvokeFunction | Ready | Fatal
+@attrs.frozen
+class Withdrawn:
+    """The engine sends no invocations any more."""
+
+
+Event: TypeAlias = InvokeFunction | Ready | Fatal | Withdrawn
 """What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
 
 

@@ -66,6 +66,8 @@ class Registry:
     """All registrations of one client, in the order in which they were made."""
 
     _functions: dict[str, Registration] = attrs.field(factory=dict)
+    _retired: dict[str, Registration] = attrs.field(factory=dict, init=False)
+    """What is not offered any more, and still serves what the engine sent before it knew."""
 
     def __len__(self) -> int:
         return len(self._functions)
@@ -86,7 +88,17 @@ class Registry:
 
     def find(self, function_id: str) -> Registration | None:
         """The function with this id, whatever the engine made of it."""
-        return self._functions.get(function_id)
+        return self._functions.get(function_id) or self._retired.get(function_id)
+
+    def retire(self) -> list[Registration]:
+        """Take all functions off the list, and still find them; returns them."""
+        self._retired, self._functions = self._functions, {}
+        return self.retired
+
+    @property
+    def retired(self) -> list[Registration]:
+        """What was taken off the list by `retire`."""
+        return list(self._retired.values())
 
     def remove(self, registration: Registration) -> bool:
         """Take a function off the list; False when it was not there any more."""

@@ -17,7 +17,7 @@ import attrs
 
 from iii_trio._session import states
 from iii_trio._session.calls import Call, Calls
-from iii_trio._session.events import Counters, Event, Fatal, Ready
+from iii_trio._session.events import Counters, Event, Fatal, Ready, Withdrawn
 from iii_trio._session.healing import PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
@@ -117,6 +117,9 @@ class Session:
     _register_id: str | None = attrs.field(default=None, init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
+    _withdrawal: _Barrier | None = attrs.field(default=None, init=False)
+    is_withdrawn: bool = attrs.field(default=False, init=False)
+    """Whether the engine has confirmed that it sends no invocations any more, or never had a function of ours."""
 
     def __attrs_post_init__(self) -> None:
         # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
@@ -157,7 +160,7 @@ class Session:
             self.outbox.calls.discard(key)
         self._barriers.clear()
         self._unconfirmed.clear()
-        self._register_id = self._replayed = None
+        self._register_id = self._replayed = self._withdrawal = None
         self.registry.reset()
         if self.client.state is Client.ONLINE:
             self._grace_ends = now + self.offline_grace
@@ -168,6 +171,11 @@ class Session:
             if call.sent:
                 self.counters.lost_calls += 1
                 self._end(call, ConnectionLost, "CONNECTION_LOST", reason)
+
+    def drain(self) -> None:
+        """The client is about to end: it offers nothing new, while calls are made and served as before."""
+        if self.client.allows(ClientEvent.DRAIN):
+            self.client.fire(ClientEvent.DRAIN)
 
     def close(self) -> None:
         """The client is closed: calls end, and nothing new is taken. What needs no answer can still be sent."""
@@ -191,6 +199,16 @@ class Session:
     def is_final(self) -> bool:
         """Whether the client is closed or failed."""
         return self.client.state in (Client.CLOSED, Client.FAILED)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the client is about to end."""
+        return self.client.state is Client.DRAINING
+
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether the engine has yet to confirm, on the present connection, that it heard of `withdraw`."""
+        return self._withdrawal is not None
 
     @property
     def is_ready(self) -> bool:
@@ -307,6 +325,23 @@ class Session:
             self._unconfirmed.pop(registration, None)
             self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
 
+    def withdraw(self) -> None:
+        """Take all functions back, for good; invocations that the engine sent before it knew are still served.
+
+        The engine's answer to the ping behind it is the proof that no other will come. A later connection offers nothing.
+        """
+        retired = self.registry.retire()
+        self._unconfirmed.clear()
+        if not retired:
+            self.is_withdrawn = True
+        elif self._replay_is_over():
+            for registration in retired:
+                if registration.verdict is Verdict.REFUSED:
+                    continue  # it is somebody else's
+                self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
+            self._withdrawal = _Barrier()
+            self._put_ordered(self._withdrawal, self.encode(wire.Ping()))
+
     def confirm(self, registration: Registration) -> None:
         """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
         if registration in self._unconfirmed:
@@ -395,14 +430,17 @@ class Session:
     def _encode_register(self, invocation_id: str) -> bytes:
         return self.encode(wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=invocation_id))
 
-    def _pass_barrier(self) -> Ready | None:
+    def _pass_barrier(self) -> Event | None:
         barrier = self._barriers.popleft()
         if barrier.confirms_replay:
             # Until the register call is answered too, the engine has only parked what was replayed.
             self._replayed = barrier.registrations
             return self._confirm_replay()
         self._accept(barrier.registrations)
-        return None
+        if barrier is not self._withdrawal:
+            return None
+        self._withdrawal, self.is_withdrawn = None, True
+        return Withdrawn()
 
     def _receive_result(self, frame: wire.InvocationResult) -> Event | None:
         call = self.calls.get(frame.invocation_id)
@@ -493,7 +531,7 @@ class Session:
         return f"there has been no connection to the engine for more than {self.offline_grace:g} s"
 
     def _end_all(self, reason: str) -> None:
-        for registration in self.registry:
+        for registration in [*self.registry, *self.registry.retired]:
             registration.wake()
         for call in self.calls:
             self._end(call, ClientClosed, "SHUTDOWN", reason)

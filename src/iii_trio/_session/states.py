@@ -5,8 +5,8 @@ both the register call and the barrier behind it were answered, then ready. What
 we end it, it is closing until the engine has dropped it.
 
 A *client* is starting until its first connection was ready, then online or offline as connections come and go. On standby
-it is offline because somebody else owns its name. Draining, it takes nothing new, with or without a connection. Closed and
-failed are final: the one was asked for, the other has an error to show.
+it is offline because somebody else owns its name. Draining, with or without a connection, it offers nothing new, while calls
+are made and served. Closed and failed are final: the one was asked for, the other has an error to show.
 
 An event that a table does not list for a state raises, and changes nothing. The caller decides what may come from the
 peer: a frame that its connection's state does not allow is counted and ignored before it gets here.
