@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -238,3 +239,23 @@ async def test_calls_of_a_silent_link_end_with_it(nursery: trio.Nursery, autojum
         assert {call.error.fate for call in calls if isinstance(call.error, ConnectionLost)} == {Fate.MAY_HAVE_RUN}
         assert iii.statistics().lost_calls == 100
         assert await iii.trigger("echo", 1) == 1
+
+
+async def test_an_idle_link_is_pinged_whenever_it_fell_silent(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """At any time, also one that makes twenty seconds later less than twenty seconds later, as floats do."""
+    engine = Engine()
+    network = Network(nursery, engine)
+    moments = [number * math.pi / 100 for number in range(1, 400)]
+    assert any(moment + 20 - moment < 20 for moment in moments)
+
+    async def idle(moment: float) -> None:
+        await trio.sleep_until(moment)
+        async with open_iii(URL, open_stream=network.open_stream) as iii:
+            await trio.sleep(45)
+            assert iii.statistics().connects == 1
+
+    async with trio.open_nursery() as clients:
+        for moment in moments:
+            clients.start_soon(idle, moment)
+    # The barrier of the replay, and one after each 20 s.
+    assert [link.types().count("ping") for link in engine.links] == [3] * len(moments)
