@@ -29,6 +29,8 @@ FUNCTIONS = 9
 """What the official worker registers."""
 
 PAYLOADS: list[Any] = [{"a": [1, None, "€"]}, [], {}, 0, False, "text", 1.5, 2**63]
+"""Without None: the official SDK leaves the data of such a call out, and an engine drops what has none."""
+
 QUICKLY = InitOptions(reconnection_config=ReconnectionConfig(initial_delay_ms=100, max_delay_ms=500))
 
 
