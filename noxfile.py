@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["tests", "lint", "typing", "docs"]
+
+OFFICIAL_SDK = "0.25.0"
+"""The release of iii-sdk that the `interop` session talks to."""
 
 PROJECT: dict[str, Any] = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text("utf-8"))["project"]
 PYTHONS = [
@@ -53,6 +57,19 @@ def docs(session: nox.Session) -> None:
     """The documentation, into docs/_build; a broken link or anchor is an error."""
     session.install("-e", ".[docs]")
     session.run("sphinx-build", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env", "docs", "docs/_build")
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """The official SDK and ours together, each in an environment of its own; arguments go to pytest."""
+    session.install("-e", ".[dev]")
+    official = Path(session.create_tmp()).resolve() / "official"
+    # Their dependencies need not agree with ours, and what they patch must not reach us.
+    session.run("python", "-m", "venv", "--clear", str(official))
+    python = official / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    session.run(str(python), "-m", "pip", "install", "--quiet", f"iii-sdk=={OFFICIAL_SDK}", external=True)
+    arguments = session.posargs or ["tests/test_interop_official.py"]
+    session.run("pytest", *arguments, env={"III_TEST_OFFICIAL_PYTHON": str(python)})
 
 
 @nox.session

@@ -75,7 +75,7 @@ async def _open_custom(open_stream: OpenStream) -> trio.abc.Stream:
     try:
         stream = await open_stream()
     except Exception as error:  # a tunnel of the user's may fail in any way, and is tried again like any other
-        raise ConnectFailed(f"open_stream failed: {error!r}") from error
+        raise ConnectFailed(f"open_stream failed: {error!r}", refused=_is_refusal(error)) from error
     if not isinstance(stream, trio.abc.Stream):
         raise ConfigurationError(f"open_stream must return a trio.abc.Stream, not {type(stream).__name__}")
     return stream

@@ -141,7 +141,8 @@ class Connection:
             if now >= give_up_at:
                 self.is_silent = True
                 raise LinkLost(self._with_blame(reason))
-            if now - max(heard, pinged) >= self.liveness.heartbeat_interval:
+            # Compared as it is slept for: with `now - heard` rounding could make the due ping early, for ever.
+            if now >= max(heard, pinged) + self.liveness.heartbeat_interval:
                 self.session.ping()
                 pinged = now
             await self._sleep_until(min(give_up_at, max(heard, pinged) + self.liveness.heartbeat_interval))
