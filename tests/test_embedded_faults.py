@@ -127,9 +127,16 @@ def test_a_late_call_takes_over_an_id_in_use_when_it_is_stored(bench: Bench, cal
     caller.calls("f", call=1)
     late(bench)
     caller.calls("f", call=1)
+    bench.passes(0.01)
+    caller.calls("f", call=1)
     assert results(caller) == []
-    bench.passes(0.02)
+    bench.passes(0.01)
     assert results(caller) == [{"code": "invocation_error", "message": "channel closed"}]
+    answer(callee, 1, result=1)
+    assert results(caller) == [1]
+    assert bench.engine.call_faults.early_answers == 1
+    bench.passes(0.01)
+    assert results(caller) == []
 
 
 def test_void_calls_can_be_late_as_well(bench: Bench, caller: Worker, callee: Worker) -> None:

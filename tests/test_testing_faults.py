@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from typing import Any
 
@@ -322,6 +323,20 @@ async def test_a_port_refuses_while_the_engine_is_down_and_is_the_same_afterward
                 assert engine.port == port
                 client, _ = await connect(engine, nursery)
                 await client.finish()
+
+
+async def test_an_ipv6_port_comes_back_as_well() -> None:
+    """As the same address."""
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
+    with trio.fail_after(LIMIT):
+        async with open_engine(host="::1") as engine, trio.open_nursery() as nursery:
+            await engine.restart()
+            client, _ = await connect(engine, nursery)
+            await client.finish()
 
 
 @pytest.mark.parametrize("is_down", [False, True])

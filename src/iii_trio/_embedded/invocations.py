@@ -104,7 +104,9 @@ class Invocations:
         self.now = now
         while self._late and self._late[0][0] <= now:
             _, _, call_id, call = heapq.heappop(self._late)
-            self._late_ids -= Counter((call_id,))
+            self._late_ids[call_id] -= 1
+            if not self._late_ids[call_id]:
+                del self._late_ids[call_id]
             self._store(call_id, call)
 
     def invoke(self, caller: Connection, frame: InvokeFunction) -> None:
