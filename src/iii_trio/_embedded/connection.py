@@ -70,6 +70,8 @@ class Connection:
     """Fixed once; None while registrations are parked."""
     grace_ends: float | None = None
     """When the namespace becomes the default one; None once it is fixed or refused."""
+    ends_at: float | None = None
+    """When it is dropped, whether it has answered a Close or not; None for never."""
     profile: Profile = attrs.field(factory=Profile)
     parked: deque[Frame | TelemetryFrame] = attrs.field(factory=deque, repr=False)
     outbox: deque[Outgoing] = attrs.field(factory=deque, repr=False)
@@ -96,9 +98,9 @@ class Connection:
         """Queue the answer to a WebSocket ping."""
         self._queue(PONG, payload)
 
-    def close(self) -> None:
-        """Queue an empty Close, the last thing that is sent."""
-        self._queue(CLOSE, b"")
+    def close(self, payload: bytes = b"") -> None:
+        """Queue a Close, the last thing that is sent; the real engine's are empty."""
+        self._queue(CLOSE, payload)
         if self.phase is Phase.OPEN:
             self.phase = Phase.CLOSING
 

@@ -24,7 +24,7 @@ from iii_trio._embedded.introspection import (
     WORKERS_LIST,
     Introspection,
 )
-from iii_trio._embedded.invocations import Invocations
+from iii_trio._embedded.invocations import CallFaults, Invocations
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
 from iii_trio._embedded.registry import Builtin, Function, Registry
 from iii_trio._wire.messages import (
@@ -97,12 +97,20 @@ class Engine:
         factory=lambda: deque(maxlen=_KEPT_TELEMETRY), init=False, repr=False
     )
     """The newest telemetry frames."""
-    _registry: Registry = attrs.field(factory=Registry, init=False, repr=False)
+    refused_functions: set[str] = attrs.field(factory=set, init=False, repr=False)
+    """A fault: ids that are refused as if somebody else owned them."""
+    call_faults: CallFaults = attrs.field(factory=CallFaults, init=False, repr=False)
+    _registry: Registry = attrs.field(init=False, repr=False)
     _invocations: Invocations = attrs.field(init=False, repr=False)
     _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._invocations = Invocations(self._registry, self.new_id)
+        self._start()
+
+    def _start(self) -> None:
+        """Begin with nothing but the builtins."""
+        self._registry = Registry()
+        self._invocations = Invocations(self._registry, self.new_id, self.call_faults)
         self._handlers = {
             InvokeFunction: self._invocations.invoke,
             InvocationResult: self._invocations.settle,
@@ -154,6 +162,7 @@ class Engine:
             wake: Called whenever an empty outbox gets something.
             drop: Called once, when the engine wants the connection to end without a Close.
         """
+        self._invocations.now = now
         connection = Connection(
             id=self.new_id(),
             reattach_token=self.new_id(),
@@ -167,13 +176,21 @@ class Engine:
         connection.send(encoder.worker_registered(connection.id, connection.reattach_token))
         return connection
 
-    def receive(self, connection: Connection, message: str | bytes) -> None:
+    def receive(self, connection: Connection, message: str | bytes, now: float | None = None) -> None:
         """Act on one message; one that cannot be decoded is only remembered, one of a dead connection is not read.
 
         A reader may have taken it in before it heard of the end, and nothing may be filed under a worker that left.
+
+        Args:
+            connection: Whose message it is.
+            message: Text, or bytes.
+            now: The time, on the clock of `connect`; the one that the engine was told last when left out. Only faults
+                look at it.
         """
         if connection.phase is Phase.GONE:
             return
+        if now is not None:
+            self._invocations.now = now
         try:
             frame = decode(message)
         except Undecodable as error:
@@ -193,7 +210,7 @@ class Engine:
         if connection.phase is Phase.GONE:
             return
         connection.phase = Phase.GONE
-        connection.grace_ends = None
+        connection.grace_ends = connection.ends_at = None
         connection.parked.clear()
         connection.outbox.clear()
         for function_id in list(connection.functions):
@@ -205,14 +222,39 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, on the clock of `connect`; None for never."""
-        # All of them wait equally long, so the oldest that still waits is the first.
-        return next((c.grace_ends for c in self._registry.connections.values() if c.grace_ends is not None), None)
+        connections = self._registry.connections.values()
+        deadlines = [
+            # All of them wait equally long, so the oldest that still waits is the first.
+            next((c.grace_ends for c in connections if c.grace_ends is not None), None),
+            min((c.ends_at for c in connections if c.ends_at is not None), default=None),
+            self._invocations.next_deadline(),
+        ]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def tick(self, now: float) -> None:
-        """Fix the default namespace for every connection whose grace period is over."""
+        """Fix the default namespace where the grace period is over, drop who was to leave, store calls that are due."""
+        self._invocations.tick(now)
         for connection in self.connections:
-            if connection.grace_ends is not None and connection.grace_ends <= now:
+            if connection.ends_at is not None and connection.ends_at <= now:
+                self.disconnect(connection)
+            elif connection.grace_ends is not None and connection.grace_ends <= now:
                 self._fix_namespace(connection, DEFAULT_NAMESPACE)
+
+    # ---- faults -----------------------------------------------------------------------------------------------------
+
+    def close(self, connection: Connection, payload: bytes, ends_at: float) -> None:
+        """Send a Close behind what waits already; whoever does not leave then is dropped at `ends_at`."""
+        connection.close(payload)
+        connection.grace_ends, connection.ends_at = None, ends_at
+
+    def restart(self) -> None:
+        """Drop every connection and forget everything about them, as a new process would.
+
+        The faults stay, and so does what was kept for tests.
+        """
+        for connection in self.connections:
+            self.disconnect(connection)
+        self._start()
 
     # ---- what workers ask for ---------------------------------------------------------------------------------------
 
@@ -250,6 +292,9 @@ class Engine:
 
     def _register_function(self, connection: Connection, frame: RegisterFunction) -> None:
         namespace = connection.home
+        if frame.id in self.refused_functions:
+            self._reject_function(connection, frame.id, self.new_id())
+            return
         if frame.id.startswith("engine::") and namespace != DEFAULT_NAMESPACE:
             self._reject_function(connection, frame.id, "")
             return

@@ -23,6 +23,8 @@ LOOPBACK: Final = "127.0.0.1"
 
 _CHUNK: Final = 262_144
 _BATCH_BYTES: Final = 262_144
+_CLOSE_LINGER: Final = 1.0
+"""Seconds that a client has to leave after a Close that a test asked for."""
 _REFUSAL_LINGER: Final = 1.0
 """Seconds to wait for a client that reads its refusal: a socket that is closed with unread bytes loses what it sent."""
 
@@ -63,6 +65,9 @@ class Server:
     engine: Engine
     refusal: str | None = None
     """When set, every login is refused with this message."""
+    _stall: trio.Event | None = attrs.field(default=None, init=False)
+    """Set when reading goes on; None while nobody has stopped it."""
+    _streams: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     _timers: Signal = attrs.field(factory=Signal, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -92,18 +97,50 @@ class Server:
         for connection in self.engine.connections:
             self.engine.disconnect(connection)
 
+    def close_links(self, payload: bytes) -> None:
+        """Send every connection a Close; who does not leave within a second is dropped."""
+        ends_at = trio.current_time() + _CLOSE_LINGER
+        for connection in self.engine.connections:
+            self.engine.close(connection, payload, ends_at)
+        self._timers.set()
+
+    def stall_reading(self) -> None:
+        """Take in no message any more, and no request of a new stream."""
+        if self._stall is None:
+            self._stall = trio.Event()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        if self._stall is not None:
+            self._stall.set()
+            self._stall = None
+
+    def restart(self) -> None:
+        """End every stream without a Close, also those that are no connections yet, and forget everything."""
+        self.engine.restart()
+        for scope in self._streams:
+            scope.cancel()
+
     async def serve(self, stream: trio.abc.Stream) -> None:
         """The life of one stream."""
-        try:
-            trailing = await handshake.accept(stream)
-            if trailing is not None and self.refusal is not None:
-                await _refuse_login(stream, self.refusal)
-            elif trailing is not None:
-                await self._converse(stream, trailing)
-        except trio.BrokenResourceError:
-            return  # The client is gone: there is nobody to tell.
-        finally:
-            await trio.aclose_forcefully(stream)
+        with trio.CancelScope() as scope:
+            self._streams.add(scope)
+            try:
+                await self._reading()
+                trailing = await handshake.accept(stream)
+                if trailing is not None and self.refusal is not None:
+                    await _refuse_login(stream, self.refusal)
+                elif trailing is not None:
+                    await self._converse(stream, trailing)
+            except trio.BrokenResourceError:
+                return  # The client is gone: there is nobody to tell.
+            finally:
+                self._streams.discard(scope)
+                await trio.aclose_forcefully(stream)
+
+    async def _reading(self) -> None:
+        while self._stall is not None:
+            await self._stall.wait()
 
     # ---- one connection ---------------------------------------------------------------------------------------------
 
@@ -124,12 +161,15 @@ class Server:
         self, stream: trio.abc.Stream, connection: Connection, inbound: websocket.Inbound, drained: Signal
     ) -> None:
         """Act on what the client sends, until it leaves or breaks a rule."""
-        receive = self.engine.receive
+        receive, faults = self.engine.receive, self.engine.call_faults
         try:
             while True:
+                now = trio.current_time()
                 for event in inbound.events():
                     if isinstance(event, (str, bytes)):
-                        receive(connection, event)
+                        receive(connection, event, now)
+                        if faults.late_share:
+                            self._timers.set()
                     elif isinstance(event, websocket.PingReceived):
                         # The real engine's library answers, and then the engine does.
                         connection.pong(event.payload)
@@ -139,6 +179,7 @@ class Server:
                     while connection.is_full:
                         await drained.wait()
                 data = await stream.receive_some(_CHUNK)
+                await self._reading()
                 if not data:
                     return
                 inbound.feed(bytes(data))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import random
+import struct
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, Final
 
 import attrs
@@ -15,10 +17,14 @@ from iii_trio._embedded.connection import Connection
 from iii_trio._embedded.core import Engine, UndecodableMessage
 from iii_trio._embedded.server import LOOPBACK, Server, open_listeners, url_of
 from iii_trio._wire.messages import Frame, TelemetryFrame
+from iii_trio.testing._opening import Opening
+from iii_trio.testing._port import Port
 
 Undecodable = UndecodableMessage
 
 _KEPT_FRAMES: Final = 10_000
+_MAX_CLOSE: Final = 125
+"""Bytes in a Close frame."""
 # Nothing resolves it, so a client that was not given `open_stream` fails at once instead of meeting a real engine.
 _MEMORY_URL: Final = "ws://embedded-engine.invalid"
 
@@ -41,7 +47,9 @@ class EmbeddedEngine:
         self._stopped = trio.Event()
         self._listens = host is not None or port is not None
         self._host = LOOPBACK if host is None else host
-        self._port = 0 if port is None else port
+        self._asked_port = 0 if port is None else port
+        self._port: Port | None = None
+        self._downs = 0
         self._received: deque[Received] = deque(maxlen=_KEPT_FRAMES)
         self._counts: Counter[type[Any]] = Counter()
         self._news = trio.lowlevel.ParkingLot()
@@ -51,27 +59,27 @@ class EmbeddedEngine:
     @property
     def url(self) -> str:
         """What a client takes as the engine's URL. In memory it leads nowhere without `open_stream`."""
-        if not self._listens:
-            return _MEMORY_URL
-        return url_of(self._host, self._port)
+        return _MEMORY_URL if self._port is None else url_of(self._host, self._port.number)
 
     @property
     def port(self) -> int | None:
         """The port it listens on; None in memory."""
-        return self._port if self._listens else None
+        return None if self._port is None else self._port.number
 
     async def open_stream(self) -> trio.abc.Stream:
         """A new stream to the engine, for a client's `open_stream`. The caller closes it.
 
         Raises:
             trio.ClosedResourceError: The engine was closed.
-            OSError: It listens, and the connection failed.
+            OSError: The connection failed; it does so while the engine is down.
         """
         if self._scope.cancel_called:
             raise trio.ClosedResourceError("the engine was closed")
-        if self._listens:
-            return await trio.open_tcp_stream(self._host, self._port)
+        if self._port is not None:
+            return await trio.open_tcp_stream(self._host, self._port.number)
         await trio.lowlevel.checkpoint()
+        if self._downs:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the engine is down")
         return self._server.open_stream()
 
     # ---- what came in -----------------------------------------------------------------------------------------------
@@ -119,6 +127,123 @@ class EmbeddedEngine:
         """Accept new connections again."""
         self._server.refusal = None
 
+    def refuse_function(self, function_id: str) -> None:
+        """Refuse every registration of a function from now on, as if another worker owned it: a worker nobody knows.
+
+        One that is registered already stays, and so does its definition.
+        """
+        self._core.refused_functions.add(function_id)
+
+    def accept_function(self, function_id: str) -> None:
+        """Accept registrations of a function again. Whoever was refused has to ask again: nobody is told."""
+        self._core.refused_functions.discard(function_id)
+
+    def never_answers(self, function_id: str) -> None:
+        """Swallow every call of a function from now on, whoever makes it: no worker gets it, and nobody an answer.
+
+        The function need not exist.
+        """
+        self._core.call_faults.swallowed.add(function_id)
+
+    def answers_again(self, function_id: str) -> None:
+        """Treat calls of a function as usual again. What was swallowed stays unanswered."""
+        self._core.call_faults.swallowed.discard(function_id)
+
+    def answer_twice(self, function_id: str) -> None:
+        """Send the caller of a function every answer two times from now on, an error as well as a result."""
+        self._core.call_faults.answered_twice.add(function_id)
+
+    def answer_once(self, function_id: str) -> None:
+        """Send every answer of a function once again."""
+        self._core.call_faults.answered_twice.discard(function_id)
+
+    def lose_early_answers(self, share: float, stored_after: float = 0.02, *, seed: int = 0) -> None:
+        """Lose answers that come too early, as the real engine does it, only more often.
+
+        An engine remembers a call only after it has told the worker of it. For some of the calls this now takes a while.
+        What comes in the meantime finds no call: an answer is ignored, and the end of the worker or of the caller does
+        not end it. Such a call has no answer then, unless its result is sent once more.
+
+        Args:
+            share: How many of the calls, between 0 and 1. Those that nobody waits for count as well.
+            stored_after: Seconds until such a call is remembered.
+            seed: Which of the calls. The same seed picks the same ones out of the same sequence.
+
+        Raises:
+            ValueError: The share is not between 0 and 1, or the time is negative.
+        """
+        if not 0 <= share <= 1 or not stored_after >= 0:
+            raise ValueError("the share must be between 0 and 1, and the time not negative")
+        faults = self._core.call_faults
+        faults.late_share, faults.late_by, faults.chance = share, stored_after, random.Random(seed)  # noqa: S311
+
+    def keep_early_answers(self) -> None:
+        """Remember every call at once again. Those that still wait for it are remembered when it is their time."""
+        self._core.call_faults.late_share = 0.0
+
+    @property
+    def early_answers_lost(self) -> int:
+        """How many answers `lose_early_answers` has made the engine ignore so far."""
+        return self._core.call_faults.early_answers
+
+    def stall_reading(self) -> None:
+        """Take nothing in from any connection, so that what its client sends piles up; new ones get no answer either.
+
+        What the engine has to send is sent. It notices no client's end meanwhile.
+        """
+        self._server.stall_reading()
+
+    def resume_reading(self) -> None:
+        """Take everything in again, beginning with what has piled up."""
+        self._server.resume_reading()
+
+    def close_links(self, code: int | None = None, reason: str = "") -> None:
+        """Send every connection a Close behind what waits for it already. New ones are accepted.
+
+        A connection ends when its client answers with a Close or leaves, and is dropped after a second at the latest.
+
+        Args:
+            code: Any number of 16 bits, also one that no peer may send; None for a Close without a code, which is the
+                only one that the real engine sends.
+            reason: At most 123 bytes of UTF-8; of no effect without a code.
+
+        Raises:
+            ValueError: The code or the reason does not fit into a Close frame.
+        """
+        if code is not None and not 0 <= code <= 0xFFFF:
+            raise ValueError("a code has 16 bits")
+        payload = b"" if code is None else struct.pack("!H", code) + reason.encode()
+        if len(payload) > _MAX_CLOSE:
+            raise ValueError("a reason has at most 123 bytes")
+        self._server.close_links(payload)
+
+    async def restart(self, *, down_for: float = 0.0) -> None:
+        """End every connection without a Close, forget everything, and come up again, as a process that was killed.
+
+        Workers get new ids, and tokens of before are unknown. The switches stay as they are, and so does what was
+        received. An engine that listens comes back on its port.
+
+        Args:
+            down_for: Seconds in which connections are refused.
+
+        Raises:
+            trio.ClosedResourceError: The engine was closed.
+
+        It returns when the engine is up. Cancelling it brings the engine up at once.
+        """
+        if self._scope.cancel_called:
+            raise trio.ClosedResourceError("the engine was closed")
+        self._downs += 1
+        if self._port is not None and self._downs == 1:
+            self._port.shut()
+        self._server.restart()
+        try:
+            await trio.sleep(down_for)
+        finally:
+            self._downs -= 1
+            if self._port is not None and self._downs == 0:
+                self._port.open()
+
     # ---- its life ---------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
@@ -129,52 +254,21 @@ class EmbeddedEngine:
         self._scope.cancel()
         await self._stopped.wait()
 
-    async def _listen(self) -> list[trio.SocketListener] | None:
-        if not self._listens:
-            return None
-        listeners, self._port = await open_listeners(self._host, self._port)
-        return listeners
+    async def _prepare(self) -> None:
+        if self._listens:
+            listeners, _ = await open_listeners(self._host, self._asked_port)
+            self._port = Port(listeners, self._server.serve)
 
-    async def _run(self, listeners: list[trio.SocketListener] | None, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _run(self, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             with self._scope:
-                await self._server.run(listeners, task_status=task_status)
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(self._server.run)
+                    if self._port is not None:
+                        nursery.start_soon(self._port.run)
+                    task_status.started()
         finally:
             self._stopped.set()
-
-
-class _Opening(AbstractAsyncContextManager[EmbeddedEngine]):
-    """Runs an engine beside a body.
-
-    Leaving it cancels the engine and nothing else, and hands the nursery no exception of the body: a test that fails
-    raises its own exception, not a group with it.
-    """
-
-    def __init__(self, engine: EmbeddedEngine) -> None:
-        self._engine = engine
-        self._manager = trio.open_nursery()
-        self._nursery: trio.Nursery
-
-    async def __aenter__(self) -> EmbeddedEngine:
-        listeners = await self._engine._listen()
-        self._nursery = await self._manager.__aenter__()
-        try:
-            await self._nursery.start(self._engine._run, listeners)
-        except BaseException:
-            await self._leave()
-            raise
-        return self._engine
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._leave()
-
-    async def _leave(self) -> None:
-        # Everything in there is cancelled, so it takes no time and needs no deadline.
-        self._nursery.cancel_scope.shield = True
-        self._nursery.cancel_scope.cancel()
-        await self._manager.__aexit__(None, None, None)
 
 
 def open_engine(
@@ -194,4 +288,5 @@ def open_engine(
 
     Leaving the block drops every link without a Close frame.
     """
-    return _Opening(EmbeddedEngine(grace=namespace_grace_ms / 1_000, host=host, port=port))
+    engine = EmbeddedEngine(grace=namespace_grace_ms / 1_000, host=host, port=port)
+    return Opening(engine, engine._prepare, engine._run)
