@@ -1,6 +1,6 @@
 """The client as a contender.
 
-``python -m benchmarks.client worker URL ID``, and ``… caller URL ID CALLS CONCURRENCY SIZE``.
+``python -m benchmarks.client worker URL ID``, the same with ``worker-once``, and ``… caller URL ID CALLS CONCURRENCY SIZE``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from benchmarks.process import tell_cpu
 from iii_trio import InitOptions, open_iii
 
 
-async def work(url: str, function_id: str) -> None:
+async def work(url: str, function_id: str, heals: bool) -> None:
     async def echo(payload: Any) -> Any:
         return payload
 
-    async with open_iii(url) as iii:
+    async with open_iii(url, InitOptions(heal_early_results=heals)) as iii:
         await iii.register_function(function_id, echo).wait_registered()
         await tell_cpu()
 
@@ -35,7 +35,7 @@ async def call(url: str, function_id: str, calls: str, concurrency: str, size: s
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["worker", url, function_id]:
-            trio.run(work, url, function_id)
+        case ["worker" | "worker-once" as role, url, function_id]:
+            trio.run(work, url, function_id, role == "worker")
         case ["caller", url, function_id, calls, concurrency, size]:
             trio.run(call, url, function_id, calls, concurrency, size)

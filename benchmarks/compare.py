@@ -1,9 +1,9 @@
 """The client beside the bare probe, in one run: CPU a call, calls a second, and the ratios.
 
-Each round runs the probe and then the client, each as a worker process and a caller process on the same engine, which is
-the embedded one unless ``III_TEST_URL`` names another. What is shown is the median of the rounds. Absolute figures belong
-to the machine and the day; the ratios are what counts. The embedded engine is itself the bottleneck, so there calls a
-second say nothing about the client.
+Each round runs the probe, then the client, then the client without second sendings of early answers, each as a worker
+process and a caller process on the same engine, which is the embedded one unless ``III_TEST_URL`` names another. What is
+shown is the median of the rounds. Absolute figures belong to the machine and the day; the ratios are what counts. The
+embedded engine is itself the bottleneck, so there calls a second say nothing about the client.
 """
 
 from __future__ import annotations
@@ -18,15 +18,22 @@ from typing import Any, Final
 
 from benchmarks.process import Process
 
-CONTENDERS: Final = ("probe", "client")
+CONTENDERS: Final = {
+    "probe": ("benchmarks.probe", "worker"),
+    "client": ("benchmarks.client", "worker"),
+    "client once": ("benchmarks.client", "worker-once"),
+}
+"""Module and role of each one's worker. The last sends early answers once only (docs/engine.md, "Early answers")."""
+
 FIGURES: Final = ("caller_us", "worker_us", "calls_per_second")
 """CPU of the caller and of the worker, in microseconds a call, and what they reach together."""
 
 
 def measure(contender: str, url: str, calls: int, concurrency: int, size: int) -> dict[str, float]:
     """One round of one contender."""
-    module, function_id = f"benchmarks.{contender}", f"bench::{uuid.uuid4().hex}"
-    with Process(module, "worker", url, function_id) as worker:
+    module, role = CONTENDERS[contender]
+    function_id = f"bench::{uuid.uuid4().hex}"
+    with Process(module, role, url, function_id) as worker:
         worker.next()
         with Process(module, "caller", url, function_id, str(calls), str(concurrency), str(size)) as caller:
             caller.next()
@@ -57,7 +64,16 @@ def compare(url: str | None, rounds: int, calls: int, concurrency: int, size: in
     for contender, results in seen.items():
         medians[contender]["lost"] = sum(each["lost"] for each in results)
     ratios = {figure: medians["client"][figure] / medians["probe"][figure] for figure in FIGURES}
-    return {**medians, "ratios": ratios, "rounds": rounds, "calls": calls, "concurrency": concurrency, "bytes": size}
+    healing = {figure: medians["client"][figure] / medians["client once"][figure] for figure in FIGURES}
+    return {
+        **medians,
+        "ratios": ratios,
+        "healing": healing,
+        "rounds": rounds,
+        "calls": calls,
+        "concurrency": concurrency,
+        "bytes": size,
+    }
 
 
 def show(result: dict[str, Any]) -> None:
@@ -68,8 +84,9 @@ def show(result: dict[str, Any]) -> None:
     for row in CONTENDERS:
         caller, worker, rate = (result[row][figure] for figure in FIGURES)
         print(f"{row:16}{caller:16.1f}{worker:16.1f}{rate:12.0f}{result[row]['lost']:8.0f}")
-    caller, worker, rate = (result["ratios"][figure] for figure in FIGURES)
-    print(f"{'client / probe':16}{caller:16.2f}{worker:16.2f}{rate:12.2f}")
+    for name, key in (("client / probe", "ratios"), ("client / once", "healing")):
+        caller, worker, rate = (result[key][figure] for figure in FIGURES)
+        print(f"{name:16}{caller:16.2f}{worker:16.2f}{rate:12.2f}")
 
 
 def main() -> None:

@@ -40,12 +40,13 @@ def test_compare_measures_both_on_an_engine_of_its_own() -> None:
         assert result[contender]["lost"] == 0
     for figure in compare.FIGURES:
         assert math.isclose(result["ratios"][figure], result["client"][figure] / result["probe"][figure])
+        assert math.isclose(result["healing"][figure], result["client"][figure] / result["client once"][figure])
 
 
 def test_compare_prints_a_table() -> None:
-    """One row a contender, one of ratios."""
+    """One row a contender, then the ratios."""
     rows = run("benchmarks.compare", "--rounds", "1", "--calls", "10", "--concurrency", "2").splitlines()
-    assert [row.split()[0] for row in rows[2:]] == [*compare.CONTENDERS, "client"]
+    assert [row[:16].strip() for row in rows[2:]] == [*compare.CONTENDERS, "client / probe", "client / once"]
 
 
 def test_the_payload_has_the_size_that_is_said() -> None:
