@@ -13,6 +13,7 @@ import trio
 from iii_trio._link.bell import Bell
 from iii_trio._link.connect import Target, connect, is_fatal
 from iii_trio._link.connection import Connection, Liveness
+from iii_trio._link.reattach_file import ReattachFile
 from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay
@@ -44,6 +45,9 @@ class Supervisor:
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when the session's state may have changed."""
 
+    reattach_file: ReattachFile | None = None
+    """Where the successor of this process finds what it has to retire."""
+
     bell: Bell = attrs.field(factory=Bell)
     room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
     connects: int = 0
@@ -72,6 +76,17 @@ class Supervisor:
 
     async def run(self) -> IIIError | None:
         """Stay connected until the session is closed; returns the error that ended it otherwise."""
+        if self.reattach_file is None:
+            return await self._stay_connected()
+        await self.reattach_file.load(self.session)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.reattach_file.keep, self.session)
+            error = await self._stay_connected()
+            nursery.cancel_scope.cancel(reason="the last connection is over")
+        await self.reattach_file.save(self.session)
+        return error
+
+    async def _stay_connected(self) -> IIIError | None:
         give_up_at = trio.current_time() + self.open_timeout
         while not self.session.is_final:
             refused = await self._attempt()
@@ -145,6 +160,8 @@ class Supervisor:
             self._connection = None
             with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True) as self._goodbye:
                 await transport.aclose()
+            if connection.is_whole and not self._goodbye.cancelled_caught:
+                self.session.departed()
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -87,6 +87,9 @@ class Session:
     on_move: states.OnMove = attrs.field(default=lambda event, reason, cause: None)
     """Called whenever the state of the client or of its connection has changed."""
 
+    on_ghosts: Callable[[], None] = attrs.field(default=lambda: None)
+    """Called whenever `ghosts` are others than before."""
+
     trace: Trace | None = None
     """Told of what happens, if somebody asked for it."""
 
@@ -134,6 +137,20 @@ class Session:
     def namespace(self) -> str:
         """The namespace in which this worker's functions live."""
         return str(self.worker["namespace"])
+
+    @property
+    def ghosts(self) -> Mapping[str, str]:
+        """Ids and tokens of the connections that the engine may hold, the present one included."""
+        return self._ghosts
+
+    def adopt(self, ghosts: Mapping[str, str]) -> None:
+        """The engine may hold connections of a predecessor, which the next connection retires."""
+        self._ghosts = {**ghosts, **self._ghosts}
+
+    def departed(self) -> None:
+        """The engine has heard the goodbye: it does not hold the present connection any more."""
+        if self.worker_id is not None and self._ghosts.pop(self.worker_id, None) is not None:
+            self.on_ghosts()
 
     def connected(self) -> None:
         """A new connection is open; nothing is sent on it before the engine's greeting."""
@@ -409,6 +426,7 @@ class Session:
         if len(self._ghosts) > _MAX_GHOSTS:
             # The oldest was ready once and owns everything; the next ones may not even have been heard.
             del self._ghosts[list(self._ghosts)[1]]
+        self.on_ghosts()
 
     def _replay(self) -> None:
         """Queue the beginning of a connection, in the only order in which nothing can get in its own way.
@@ -477,6 +495,7 @@ class Session:
         assert self.connection is not None
         self.connection.fire(ConnectionEvent.CONFIRMATION)
         self._ghosts = {name: token for name, token in self._ghosts.items() if name == self.worker_id}
+        self.on_ghosts()
         self._accept(self._replayed)
         self._grace_ends = math.inf
         self.is_unavailable = False
