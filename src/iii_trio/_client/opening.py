@@ -199,6 +199,7 @@ class _Assembly:
         )
         supervisor = _supervisor(session, target, options, dispatcher, room)
         session.wake_writer = supervisor.bell.ring
+        session.on_engine = supervisor.hear
         self.lifecycle = Lifecycle(
             session=session,
             supervisor=supervisor,

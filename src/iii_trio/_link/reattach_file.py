@@ -45,8 +45,8 @@ class ReattachFile:
 
     async def load(self, session: Session) -> None:
         """Have the session retire what the file names, and from here on tell of its own connections."""
-        session.on_ghosts = self._bell.ring
-        session.adopt(await self._in_thread(self._read) or {})
+        session.ghosts.on_change = self._bell.ring
+        session.ghosts.adopt(await self._in_thread(self._read) or {})
 
     async def keep(self, session: Session) -> None:
         """Write down what is new, whenever there is something."""

@@ -17,6 +17,7 @@ from iii_trio._link.reattach_file import ReattachFile
 from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay
+from iii_trio._session.engine_identity import EngineIdentity
 from iii_trio._session.events import Event, Fatal, Ready, Withdrawn
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
@@ -50,6 +51,7 @@ class Supervisor:
 
     bell: Bell = attrs.field(factory=Bell)
     room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    engine: EngineIdentity = attrs.field(factory=EngineIdentity)
     connects: int = 0
     """Connections that were opened."""
 
@@ -67,6 +69,9 @@ class Supervisor:
     _fatal: IIIError | None = attrs.field(default=None, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _answer: Any = attrs.field(default=None, init=False)
+    """What the engine said of itself before the connection was ready."""
+
     _was_ready: bool = attrs.field(default=False, init=False)
 
     @property
@@ -161,7 +166,7 @@ class Supervisor:
             with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True) as self._goodbye:
                 await transport.aclose()
             if connection.is_whole and not self._goodbye.cancelled_caught:
-                self.session.departed()
+                self.session.ghosts.departed(self.session.worker_id)
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
@@ -187,11 +192,26 @@ class Supervisor:
             self.session.renew(trio.current_time())
             self.on_change()
             self._tell("connection.ready", worker_id=self.session.worker_id)
+            self._compare()
         elif isinstance(event, Withdrawn):
             self.on_change()
         elif isinstance(event, Fatal):
             self._fatal = event.error
             self.stop(self.close_timeout)
+
+    def hear(self, answer: Any) -> None:
+        """Take what the engine says of itself, and compare it as soon as the connection is ready."""
+        self._answer = answer
+        if self.session.is_ready:
+            self._compare()
+
+    def _compare(self) -> None:
+        """What was only in the engine's memory is gone with it; the link alone tells nothing of that."""
+        answer, self._answer = self._answer, None
+        if self.engine.learn(answer):
+            logger.info("the engine at %s was restarted", self.target.url)
+            self.session.on_move(None, "the engine was restarted", "session_lost")
+            self._tell("engine.restarted")
 
     def _tell(self, event: str, **facts: Any) -> None:
         if self.session.trace is not None:
