@@ -14,9 +14,10 @@ import pytest
 import trio
 import trio.testing
 
-from iii_trio import InitOptions
+from iii_trio import InitOptions, ReconnectionConfig, open_iii
 from iii_trio._wire.messages import Reattach
 from iii_trio.errors import RegistrationRejectedError
+from tests._hostile import Engine, Network, NeverGreets
 from tests.conftest import Link, MemoryLink, frames
 from tests.interop.engines import until
 
@@ -225,3 +226,17 @@ async def test_a_goodbye_that_nobody_heard_leaves_the_file(link: MemoryLink, fil
         await trio.testing.wait_all_tasks_blocked()
     assert _named(file) == [worker_id]
     await link.wire.bury()
+
+
+async def test_a_goodbye_before_the_greeting_leaves_the_connection_before_in_the_file(file: Path) -> None:
+    """Closing an attempt says nothing about the ghost that it was to retire."""
+    engine = Engine()
+    options = InitOptions(reattach_file=file, reconnection_config=ReconnectionConfig(initial_delay_ms=1))
+    async with trio.open_nursery() as nursery:
+        network = Network(nursery, engine, NeverGreets())
+        async with open_iii("ws://engine.invalid", options, open_stream=network.open_stream) as iii:
+            await until(lambda: _named(file) == ["worker-1"])
+            await trio.aclose_forcefully(engine.link.stream)
+            await until(lambda: iii.statistics().connects == 2)
+        nursery.cancel_scope.cancel()
+    assert _named(file) == ["worker-1"]

@@ -153,6 +153,7 @@ class Supervisor:
     async def _carry(self, transport: Transport) -> None:
         """Run the session over an open transport until one of them ends, then close it."""
         self.connects += 1
+        last_id = self.session.worker_id
         self.session.connected()
         self._tell("connection.opened", transport=transport.NAME)
         self._connection = connection = Connection(
@@ -165,8 +166,9 @@ class Supervisor:
             self._connection = None
             with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True) as self._goodbye:
                 await transport.aclose()
-            if connection.is_whole and not self._goodbye.cancelled_caught:
-                self.session.ghosts.departed(self.session.worker_id)
+            worker_id = self.session.worker_id
+            if connection.is_whole and not self._goodbye.cancelled_caught and worker_id != last_id:
+                self.session.ghosts.departed(worker_id)
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()

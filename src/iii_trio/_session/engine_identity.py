@@ -37,11 +37,11 @@ class EngineIdentity:
 
 
 def _started_at(answer: Any) -> int | None:
+    """When the engine's own worker began, or else the first of those inside of the engine."""
     rows = answer.get("workers") if isinstance(answer, dict) else None
-    if not isinstance(rows, list):
-        return None
-    for row in rows:
-        if isinstance(row, dict) and row.get("name") == _OWN and row.get("runtime") == "engine":
-            since = row.get("connected_at_ms")
-            return since if type(since) is int else None
-    return None
+    began: dict[Any, int] = {}
+    for row in rows if isinstance(rows, list) else ():
+        # Whoever connects from outside has an id that the engine made, whatever it calls itself.
+        if isinstance(row, dict) and row.get("id") == row.get("name") and type(row.get("connected_at_ms")) is int:
+            began[str(row["id"])] = row["connected_at_ms"]
+    return began.get(_OWN, min(began.values(), default=None))
