@@ -34,6 +34,7 @@ from iii_trio import InitOptions
 from iii_trio._client.identity import NAMES
 
 REGISTER = "engine::workers::register"
+QUESTION = "engine::workers::list"
 EMPTY_CLOSE = b"\x88\x00"
 RESERVED_BIT = b"\xc1\x00"
 """The head of a frame with a bit set that no extension was agreed on for."""

@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "open_timeout": 10.0,
     "close_timeout": 5.0,
     "offline_grace": 120.0,
+    "reattach_file": None,
     "drain_timeout": 25.0,
     "drain_on_cancel": False,
     "heartbeat_interval": 20.0,

@@ -105,6 +105,18 @@ async def test_reconnects_are_counted(link: MemoryLink, autojump_clock: MockCloc
         assert iii.statistics().missed_state_changes == 0  # nobody watches, so nobody misses any
 
 
+async def test_restarts_of_the_engine_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """And no other reconnects."""
+    async with link.client() as iii:
+        await link.go_down()
+        link.is_up = True
+        await iii.wait_connected()
+        assert (iii.statistics().reconnects, iii.statistics().engine_restarts) == (1, 0)
+        await link.engine.restart()
+        await trio.sleep(10)
+        assert (iii.statistics().reconnects, iii.statistics().engine_restarts) == (2, 1)
+
+
 async def test_the_bounds_stand_beside_the_queues(link: MemoryLink) -> None:
     """As the options say: max_outbox_frames and all."""
     chosen = {name: number for number, name in enumerate(_BOUNDS, start=7)}

@@ -58,6 +58,40 @@ async def test_a_change_says_when_it_was(link: MemoryLink, autojump_clock: MockC
         assert (first.at, second.at) == (0, 7)
 
 
+async def test_a_restarted_engine_is_told_from_a_lost_link(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """`link_lost` each time, and `session_lost` behind the change to ready when the engine is another one."""
+    async with link.client() as iii:
+        changes = iii.state_changes()
+        await come_back(link, iii)
+        await link.engine.restart()
+        await trio.sleep(10)
+        assert iii.get_connection_state() == "connected"
+    told = [(change.client, change.connection, change.cause) for change in await all_of(changes)]
+    back = [("offline", "opening", None), ("offline", "replaying", None), ("online", "ready", None)]
+    assert told == [
+        ("online", "ready", None),
+        ("offline", None, "link_lost"),
+        *back,
+        ("offline", None, "link_lost"),
+        *back,
+        ("online", "ready", "session_lost"),
+        ("draining", "ready", None),
+        ("closed", "ready", None),
+    ]
+
+
+async def test_an_engine_that_does_not_say_since_when_it_runs_was_not_restarted(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """A restricted listener refuses the question: nothing is known, and nothing is said."""
+    link.engine.never_answers("engine::workers::list")
+    async with link.client() as iii:
+        await link.engine.restart()
+        await trio.sleep(10)
+        assert (iii.statistics().reconnects, iii.statistics().engine_restarts) == (1, 0)
+        assert iii.statistics().calls_in_flight == 0
+
+
 async def test_a_failure_is_the_last_change(link: MemoryLink, autojump_clock: MockClock) -> None:
     """It says what made the client fail; who asks later gets it too, and nothing else."""
     clients: list[III] = []

@@ -452,7 +452,7 @@ async def test_a_long_replay_is_pinged(autojump_clock: MockClock) -> None:
 
         nursery.start_soon(live)
         await trio.sleep(45)
-        assert engine.link.types() == ["engine::workers::register", "ping", "ping", "ping"]
+        assert engine.link.types() == ["engine::workers::register", "engine::workers::list", "ping", "ping", "ping"]
         for frame in engine.link.frames:
             await Engine.answer(engine, engine.link, frame)
         with trio.fail_after(1):

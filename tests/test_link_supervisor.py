@@ -13,6 +13,7 @@ from iii_trio import III, InitOptions, ReconnectionConfig, open_iii
 from iii_trio.errors import AuthenticationError, ClientClosed, ConnectionLost, Fate
 from iii_trio.testing import open_engine
 from tests._hostile import (
+    QUESTION,
     REGISTER,
     AnswersHttp,
     AtStep,
@@ -43,11 +44,11 @@ async def lose(engine: Engine) -> None:
 
 
 async def test_what_a_connection_begins_with(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    """First the old connection is retired with its id and token, then worker, functions and barrier, each once."""
+    """First the old connection is retired with its id and token, then worker, functions, question, barrier, each once."""
     engine = Engine()
     network = Network(nursery, engine)
     async with open_iii(URL, EXACT, open_stream=network.open_stream) as iii:
-        assert engine.link.types() == [REGISTER, "ping"]
+        assert engine.link.types() == [REGISTER, QUESTION, "ping"]
         for name in ("one", "two", "three"):
             iii.register_function(name, handler)
         gone = iii.register_function("four", handler)
@@ -55,7 +56,7 @@ async def test_what_a_connection_begins_with(nursery: trio.Nursery, autojump_clo
         for number in (1, 2):
             await lose(engine)
             await iii.wait_connected()
-            first, register, *functions, ping = engine.link.frames
+            first, register, *functions, question, ping = engine.link.frames
             assert first == {
                 "type": "reattach",
                 "previous_worker_id": f"worker-{number}",
@@ -66,6 +67,7 @@ async def test_what_a_connection_begins_with(nursery: trio.Nursery, autojump_clo
             assert [(frame["type"], frame["id"]) for frame in functions] == [
                 ("registerfunction", name) for name in ("one", "two", "three")
             ]
+            assert (question["function_id"], question["data"]) == (QUESTION, {"runtime": "engine"})
             assert ping == {"type": "ping"}
         assert iii.statistics().worker_id == "worker-3"
 
@@ -101,8 +103,8 @@ async def test_calls_that_were_sent_end_with_the_connection(nursery: trio.Nurser
         await iii.wait_connected()
         await engine.wait_for(lambda: "audit" in engine.link.types())
     assert sorted(answers) == list(range(10))
-    replay = [REGISTER, "ping"]
-    assert engine.link.types()[1:3] == replay
+    replay = [REGISTER, QUESTION, "ping"]
+    assert engine.link.types()[1:4] == replay
 
 
 async def test_an_answer_is_not_carried_to_the_next_connection(

@@ -80,6 +80,8 @@ def test_no_backoff_given_is_the_default_one() -> None:
         pytest.param("headers", {"a": " b"}, "cannot be sent", id="a header that begins with a space"),
         pytest.param("headers", {"a": "b\r\nc: d"}, "cannot be sent", id="a header that smuggles another one in"),
         pytest.param("token", "", "must not be blank", id="a blank token"),
+        pytest.param("reattach_file", " ", "must not be blank", id="a file without a name"),
+        pytest.param("reattach_file", b"f", "must be text", id="a file named in bytes"),
         pytest.param("ssl_context", "tls", "must be SSLContext", id="no SSL context"),
         pytest.param("invocation_timeout_ms", -1, "must be from 0", id="a time-out in the past"),
         pytest.param("connect_timeout", 0, "must be more than 0", id="no time to connect"),

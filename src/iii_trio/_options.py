@@ -13,7 +13,18 @@ from typing import Any, Final
 
 import attrs
 
-from iii_trio._values.checks import between, flag, function, instance, non_negative, optional, positive, text, whole
+from iii_trio._values.checks import (
+    between,
+    flag,
+    function,
+    instance,
+    non_negative,
+    optional,
+    path,
+    positive,
+    text,
+    whole,
+)
 from iii_trio._wire.codec import MAX_MESSAGE_SIZE
 from iii_trio._wire.urls import DEFAULT_URL
 from iii_trio.errors import ConfigurationError
@@ -138,6 +149,10 @@ class InitOptions:
     offline_grace: float = attrs.field(default=120.0, validator=non_negative)
     """Seconds after a loss for which calls wait for the next connection, within their own time-outs; after it they are
     refused at once until the engine is back. ``math.inf`` lets them wait."""
+
+    reattach_file: str | os.PathLike[str] | None = attrs.field(default=None, validator=optional(path))
+    """File of this client alone, in which the ids and tokens of its newest connections outlive a crash: the next client
+    with this file has the engine end what is left of them, and so gets the worker's name and functions back at once."""
 
     drain_timeout: float = attrs.field(default=25.0, validator=non_negative)
     """Seconds for which leaving waits for handlers to end before it cancels them; ``math.inf`` waits for ever."""

@@ -328,6 +328,7 @@ class III(trio.abc.AsyncResource):
             worker_id=session.worker_id,
             connects=supervisor.connects,
             reconnects=supervisor.reconnects,
+            engine_restarts=supervisor.engine.restarts,
             connect_failures=supervisor.connect_failures,
             functions=len(session.registry),
             calls_in_flight=len(session.calls),

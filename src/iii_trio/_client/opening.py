@@ -16,6 +16,7 @@ from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._link.bell import Bell
 from iii_trio._link.connect import Target
 from iii_trio._link.connection import Liveness
+from iii_trio._link.reattach_file import ReattachFile
 from iii_trio._link.supervisor import Supervisor
 from iii_trio._link.transport import OpenStream
 from iii_trio._link.trio_websocket import TrioWebSocketTransport
@@ -198,6 +199,7 @@ class _Assembly:
         )
         supervisor = _supervisor(session, target, options, dispatcher, room)
         session.wake_writer = supervisor.bell.ring
+        session.on_engine = supervisor.hear
         self.lifecycle = Lifecycle(
             session=session,
             supervisor=supervisor,
@@ -258,5 +260,6 @@ def _supervisor(
         open_timeout=options.open_timeout,
         close_timeout=options.close_timeout,
         on_invocation=dispatcher.dispatch,
+        reattach_file=None if options.reattach_file is None else ReattachFile(options.reattach_file),
         room=room,
     )

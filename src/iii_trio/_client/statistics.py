@@ -24,6 +24,10 @@ class ClientStatistics:
     reconnects: int
     """Times that a client which had been ready before was ready again."""
 
+    engine_restarts: int
+    """Times that a new connection led to another engine than the one before: it was restarted. An engine that does not
+    let this worker list its workers does not say."""
+
     connect_failures: int
     """Attempts that led to no connection."""
 

@@ -49,7 +49,8 @@ class StateChange:
     """Why, for people: how the link was lost, what made the client fail."""
 
     cause: str | None = None
-    """Why, in one word for programs, where one is known."""
+    """Why, in one word for programs, where one is known: ``link_lost`` when the connection was lost, and ``session_lost``
+    when the one that replaced it turned out to lead to another engine, which has forgotten what it did not store."""
 
     at: float
     """When, on trio's clock (`trio.current_time`)."""
@@ -123,7 +124,8 @@ class StateWatch:
         if event in _PASSING or self.is_over:
             return
         change = self._change(reason or _REASONS[event], cause)
-        if (change.client, change.connection) == (self.latest.client, self.latest.connection):
+        moved = (change.client, change.connection) != (self.latest.client, self.latest.connection)
+        if not moved and cause != "session_lost":
             return
         self.latest = change
         for watcher in tuple(self._watchers):

@@ -100,6 +100,8 @@ class Engine:
     refused_functions: set[str] = attrs.field(factory=set, init=False, repr=False)
     """A fault: ids that are refused as if somebody else owned them."""
     call_faults: CallFaults = attrs.field(factory=CallFaults, init=False, repr=False)
+    _started_at_ms: int = attrs.field(default=-1, init=False, repr=False)
+    """Later than before a restart, however short it was."""
     _registry: Registry = attrs.field(init=False, repr=False)
     _invocations: Invocations = attrs.field(init=False, repr=False)
     _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
@@ -120,7 +122,8 @@ class Engine:
             Ping: self._ping,
             TelemetryFrame: self._keep_telemetry,
         }
-        introspection = Introspection(self._registry, self.epoch_ms())
+        self._started_at_ms = max(self.epoch_ms(), self._started_at_ms + 1)
+        introspection = Introspection(self._registry, self._started_at_ms)
         for function_id, description, run in (
             (REGISTER, "Register worker metadata", self._register_worker),
             (

@@ -57,6 +57,9 @@ class Connection:
     is_silent: bool = attrs.field(default=False, init=False)
     """Whether it was given up because the engine said nothing: a goodbye would only wait for more silence."""
 
+    is_whole: bool = attrs.field(default=True, init=False)
+    """Whether it was not lost, nor given up in the middle of a frame: only then can the engine hear a goodbye."""
+
     _idle: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _writing: bool = attrs.field(default=False, init=False)
     _is_over: bool = attrs.field(default=False, init=False)
@@ -97,7 +100,7 @@ class Connection:
         try:
             await loop()
         except LinkLost as error:
-            self._loss = str(error)
+            self._loss, self.is_whole = str(error), False
             self._scope.cancel(reason=f"the link is lost: {error}")
 
     async def _read(self) -> None:
@@ -121,6 +124,9 @@ class Connection:
             self._writing = True
             try:
                 await self.transport.send(batch)
+            except trio.Cancelled:
+                self.is_whole = False
+                raise
             finally:
                 self._writing = False
             if self.session.trace is not None and batch:

@@ -13,9 +13,11 @@ import trio
 from iii_trio._link.bell import Bell
 from iii_trio._link.connect import Target, connect, is_fatal
 from iii_trio._link.connection import Connection, Liveness
+from iii_trio._link.reattach_file import ReattachFile
 from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay
+from iii_trio._session.engine_identity import EngineIdentity
 from iii_trio._session.events import Event, Fatal, Ready, Withdrawn
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
@@ -44,8 +46,12 @@ class Supervisor:
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when the session's state may have changed."""
 
+    reattach_file: ReattachFile | None = None
+    """Where the successor of this process finds what it has to retire."""
+
     bell: Bell = attrs.field(factory=Bell)
     room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+    engine: EngineIdentity = attrs.field(factory=EngineIdentity)
     connects: int = 0
     """Connections that were opened."""
 
@@ -63,6 +69,9 @@ class Supervisor:
     _fatal: IIIError | None = attrs.field(default=None, init=False)
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _answer: Any = attrs.field(default=None, init=False)
+    """What the engine said of itself before the connection was ready."""
+
     _was_ready: bool = attrs.field(default=False, init=False)
 
     @property
@@ -72,6 +81,17 @@ class Supervisor:
 
     async def run(self) -> IIIError | None:
         """Stay connected until the session is closed; returns the error that ended it otherwise."""
+        if self.reattach_file is None:
+            return await self._stay_connected()
+        await self.reattach_file.load(self.session)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.reattach_file.keep, self.session)
+            error = await self._stay_connected()
+            nursery.cancel_scope.cancel(reason="the last connection is over")
+        await self.reattach_file.save(self.session)
+        return error
+
+    async def _stay_connected(self) -> IIIError | None:
         give_up_at = trio.current_time() + self.open_timeout
         while not self.session.is_final:
             refused = await self._attempt()
@@ -133,6 +153,7 @@ class Supervisor:
     async def _carry(self, transport: Transport) -> None:
         """Run the session over an open transport until one of them ends, then close it."""
         self.connects += 1
+        last_id = self.session.worker_id
         self.session.connected()
         self._tell("connection.opened", transport=transport.NAME)
         self._connection = connection = Connection(
@@ -145,6 +166,9 @@ class Supervisor:
             self._connection = None
             with trio.move_on_after(0 if connection.is_silent else self.close_timeout, shield=True) as self._goodbye:
                 await transport.aclose()
+            worker_id = self.session.worker_id
+            if connection.is_whole and not self._goodbye.cancelled_caught and worker_id != last_id:
+                self.session.ghosts.departed(worker_id)
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
@@ -170,11 +194,26 @@ class Supervisor:
             self.session.renew(trio.current_time())
             self.on_change()
             self._tell("connection.ready", worker_id=self.session.worker_id)
+            self._compare()
         elif isinstance(event, Withdrawn):
             self.on_change()
         elif isinstance(event, Fatal):
             self._fatal = event.error
             self.stop(self.close_timeout)
+
+    def hear(self, answer: Any) -> None:
+        """Take what the engine says of itself, and compare it as soon as the connection is ready."""
+        self._answer = answer
+        if self.session.is_ready:
+            self._compare()
+
+    def _compare(self) -> None:
+        """What was only in the engine's memory is gone with it; the link alone tells nothing of that."""
+        answer, self._answer = self._answer, None
+        if self.engine.learn(answer):
+            logger.info("the engine at %s was restarted", self.target.url)
+            self.session.on_move(None, "the engine was restarted", "session_lost")
+            self._tell("engine.restarted")
 
     def _tell(self, event: str, **facts: Any) -> None:
         if self.session.trace is not None:

@@ -17,7 +17,9 @@ import attrs
 
 from iii_trio._session import states
 from iii_trio._session.calls import Call, Calls
+from iii_trio._session.engine_identity import QUESTION, WORKERS_LIST
 from iii_trio._session.events import Counters, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.ghosts import Ghosts
 from iii_trio._session.healing import PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
@@ -43,8 +45,6 @@ logger = logging.getLogger("iii_trio")
 REGISTER_WORKER: Final = "engine::workers::register"
 
 _LIVE: Final = (Connection.GREETED, Connection.REPLAYING, Connection.READY)
-
-_MAX_GHOSTS: Final = 8
 
 
 @attrs.define(eq=False)
@@ -87,11 +87,15 @@ class Session:
     on_move: states.OnMove = attrs.field(default=lambda event, reason, cause: None)
     """Called whenever the state of the client or of its connection has changed."""
 
+    on_engine: Callable[[Any], None] | None = None
+    """Gets what the engine answers to the question that tells it from another one; None does not ask."""
+
     trace: Trace | None = None
     """Told of what happens, if somebody asked for it."""
 
     counters: Counters = attrs.field(factory=Counters)
     healing: Healing = attrs.field(factory=Healing)
+    ghosts: Ghosts = attrs.field(factory=Ghosts)
     registry: Registry = attrs.field(factory=Registry)
     calls: Calls = attrs.field(factory=Calls)
     epoch: int = 0
@@ -107,14 +111,11 @@ class Session:
         init=False,
     )
     connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
-    _ghosts: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
-    """Ids and tokens of our connections that the engine may still hold, oldest first: nothing that came after proves that
-    they were retired."""
-
     _ids: InvocationIds = attrs.field(factory=InvocationIds, init=False)
     _barriers: deque[_Barrier] = attrs.field(factory=deque, init=False)
     _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
     _register_id: str | None = attrs.field(default=None, init=False)
+    _question_id: str | None = attrs.field(default=None, init=False)
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
     _withdrawal: _Barrier | None = attrs.field(default=None, init=False)
@@ -160,13 +161,13 @@ class Session:
             self.outbox.calls.discard(key)
         self._barriers.clear()
         self._unconfirmed.clear()
-        self._register_id = self._replayed = self._withdrawal = None
+        self._register_id = self._question_id = self._replayed = self._withdrawal = None
         self.registry.reset()
         if self.client.state is Client.ONLINE:
             self._grace_ends = now + self.offline_grace
             self.wake_timer()
         if self.client.allows(ClientEvent.LOSS):
-            self.client.fire(ClientEvent.LOSS, reason)
+            self.client.fire(ClientEvent.LOSS, reason, "link_lost")
         for call in self.calls:
             if call.sent:
                 self.counters.lost_calls += 1
@@ -404,11 +405,7 @@ class Session:
         self.connection.fire(ConnectionEvent.GREETING)
         self.worker_id = frame.worker_id
         self._replay()
-        if frame.reattach_token is not None:
-            self._ghosts[frame.worker_id] = frame.reattach_token
-        if len(self._ghosts) > _MAX_GHOSTS:
-            # The oldest was ready once and owns everything; the next ones may not even have been heard.
-            del self._ghosts[list(self._ghosts)[1]]
+        self.ghosts.greeted(frame.worker_id, frame.reattach_token)
 
     def _replay(self) -> None:
         """Queue the beginning of a connection, in the only order in which nothing can get in its own way.
@@ -418,12 +415,16 @@ class Session:
         it replaces another, so all are named that could be left.
         """
         assert self.connection is not None
-        for ghost in self._ghosts.items():
+        for ghost in self.ghosts:
             self._put_first(object(), self.encode(wire.Reattach(*ghost)))
         self._register_id = self._ids.fresh()
         self._put_first(object(), self._encode_register(self._register_id))
         for registration in self.registry:
             self._put_first(object(), registration.encoded)
+        if self.on_engine is not None:
+            self._question_id = self._ids.fresh()
+            question = wire.InvokeFunction(WORKERS_LIST, QUESTION, invocation_id=self._question_id)
+            self._put_first(object(), self.encode(question))
         self._put_first(_Barrier(list(self.registry), confirms_replay=True), self.encode(wire.Ping()))
         self.connection.fire(ConnectionEvent.REPLAY)
 
@@ -447,6 +448,10 @@ class Session:
         if call is None or not call.sent:
             if frame.invocation_id == self._register_id:
                 return self._receive_registration(frame)
+            if frame.invocation_id == self._question_id and self.on_engine is not None:
+                self._question_id = None
+                self.on_engine(frame.result)
+                return None
             self.counters.unknown_results += 1
             return None
         self.calls.remove(call.id)
@@ -476,7 +481,7 @@ class Session:
             return None
         assert self.connection is not None
         self.connection.fire(ConnectionEvent.CONFIRMATION)
-        self._ghosts = {name: token for name, token in self._ghosts.items() if name == self.worker_id}
+        self.ghosts.retired(self.worker_id)
         self._accept(self._replayed)
         self._grace_ends = math.inf
         self.is_unavailable = False

@@ -20,6 +20,7 @@ EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "connect.failed": ("url", "reason"),
     "connection.opened": ("transport",),
     "connection.ready": ("worker_id",),
+    "engine.restarted": (),
     "connection.lost": ("reason",),
     "frame.sent": ("frames", "bytes"),
     "frame.received": ("frames",),

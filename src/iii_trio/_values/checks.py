@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -25,6 +26,13 @@ def text(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         refuse(instance, attribute, f"must be text, not {type(value).__name__}")
     elif not value.strip():
         refuse(instance, attribute, "must not be blank")
+
+
+def path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """The path of a file, as text or as a path object."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    text(instance, attribute, value)
 
 
 def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
