@@ -9,7 +9,7 @@ import math
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -19,6 +19,9 @@ from iii_trio._wire.urls import DEFAULT_URL
 from iii_trio.errors import ConfigurationError
 
 MIB: Final = 1024 * 1024
+
+OnConflict: TypeAlias = Literal["raise", "standby"]
+"""What to do when another worker owns an id or a name: end with the error, or ask again until it is free."""
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
@@ -227,6 +228,7 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
         wake_timer=timer_bell.ring,
         heals=options.heal_early_results,
         offline_grace=options.offline_grace,
+        random=random.random,
         trace=None if options.trace is None else Trace(options.trace),
     )
 

@@ -60,7 +60,7 @@ class Counters:
     """Calls that want no answer and were never sent: the client ended, or was offline for too long."""
 
     refused_registrations: int = 0
-    """Functions that the engine refused."""
+    """Functions that the engine refused; one on standby counts once a connection."""
 
     timed_out_calls: int = 0
     """Calls that ended at their deadline."""
