@@ -9,9 +9,16 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
+from iii_trio import InitOptions, ReconnectionConfig, open_iii
 from iii_trio._session.backoff import STANDBY_DELAY, standby_delay
-from iii_trio._wire.messages import RegisterFunction, UnregisterFunction
-from iii_trio.errors import ClientClosed, ConfigurationError, InvocationError, RegistrationRejectedError
+from iii_trio._wire.messages import InvokeFunction, Reattach, RegisterFunction, UnregisterFunction
+from iii_trio.errors import (
+    ClientClosed,
+    ConfigurationError,
+    EngineUnavailable,
+    InvocationError,
+    RegistrationRejectedError,
+)
 from tests.conftest import MemoryLink, frames, start
 
 
@@ -26,6 +33,11 @@ async def theirs(data: Any) -> str:
 def offers(link: MemoryLink, function_id: str) -> int:
     """How often the engine was asked for an id, by anybody."""
     return len(frames(link.engine, RegisterFunction, id=function_id))
+
+
+def registers(link: MemoryLink) -> int:
+    """How often the engine was asked for a name, by anybody."""
+    return len(frames(link.engine, InvokeFunction, function_id="engine::workers::register"))
 
 
 @pytest.mark.parametrize(("random", "seconds"), [(0.0, 3.5), (0.5, 5.0), (1.0, 6.5)], ids=["least", "middle", "most"])
@@ -208,3 +220,127 @@ async def test_there_are_two_ways_to_meet_a_conflict(link: MemoryLink, value: An
         with pytest.raises(ConfigurationError, match="on_conflict of 'f'"):
             iii.function("f", on_conflict=value)(ours)
         await iii.register_function("f", ours).wait_registered()
+
+
+# ---- the name -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_name_is_ours_when_its_owner_leaves(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Within 6.5 s, with the functions; until then opening waits, far longer than `open_timeout`, and counts no failure."""
+    async with trio.open_nursery() as nursery:
+        names: list[str] = []
+
+        async def second() -> None:
+            options: dict[str, Any] = {
+                "on_conflict": "standby",
+                "open_timeout": 1,
+                "reconnection_config": ReconnectionConfig(max_retries=0),
+            }
+            async with link.client(worker_name="orders", **options) as iii:
+                names.append(iii.worker_name)
+                assert iii.statistics().connect_failures == 0
+                await iii.register_function("f", ours).wait_registered()
+                assert await iii.trigger("f") == "ours"
+
+        async with link.client(worker_name="orders") as first:
+            await first.register_function("f", theirs).wait_registered()
+            opening = start(nursery, second)
+            await trio.sleep(200)
+            assert not opening.done.is_set()
+            assert await first.trigger("f") == "theirs"
+        left = trio.current_time()
+        await opening.wait()
+        assert names == ["orders"]
+        assert trio.current_time() - left <= 6.5
+
+
+async def test_a_name_is_asked_for_every_5_seconds_and_not_more_often(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """One connection each time, closed in between; the caller's scope is the time-out."""
+    async with link.client(worker_name="orders") as first:
+        before = registers(link)
+        with trio.move_on_after(650) as scope:
+            async with link.client(worker_name="orders", on_conflict="standby"):
+                raise AssertionError
+        assert scope.cancelled_caught
+        assert 100 <= registers(link) - before <= 186
+        assert frames(link.engine, Reattach) == []
+        await trio.sleep(10)
+        assert link.engine.connections == (first.statistics().worker_id,)
+
+
+async def test_standby_is_told_with_its_reason(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """A client that lost its name while it was away: state, reason and way back, for watchers."""
+    async with link.client(worker_name="orders", on_conflict="standby") as second:
+        ref = second.register_function("f", ours)
+        await ref.wait_registered()
+        changes = second.state_changes()
+        await link.go_down()
+        link.is_up = True
+        async with open_iii(
+            link.engine.url, InitOptions(worker_name="orders"), open_stream=link.engine.open_stream
+        ) as first:
+            await first.wait_connected()
+            await trio.sleep(1.5)
+            assert second.get_connection_state() == "reconnecting"
+        await second.wait_connected()
+        assert await second.trigger("f") == "ours"
+        assert second.statistics().connect_failures == 0
+    told = [(change.client, change.connection, change.reason) async for change in changes]
+    taken = "the worker name 'orders' is taken in namespace 'default' (WORKER_NAMESPACE_CONFLICT)"
+    assert ("standby", "replaying", taken) in told
+    assert ("standby", None, taken) in told
+    states = [client for client, _, _ in told]
+    assert states.index("offline") < states.index("standby") < len(states) - 1 - states[::-1].index("online")
+
+
+@pytest.mark.parametrize("given", [{}, {"on_conflict": "raise"}], ids=["default", "raise"])
+async def test_a_name_is_refused_for_good_unless_it_stands_by(
+    link: MemoryLink, autojump_clock: MockClock, given: dict[str, Any]
+) -> None:
+    """That is the default: opening fails at once."""
+    async with link.client(worker_name="orders"):
+        with pytest.raises(RegistrationRejectedError) as caught:
+            async with link.client(worker_name="orders", **given):
+                raise AssertionError
+        assert (caught.value.code, caught.value.worker_name) == ("WORKER_NAMESPACE_CONFLICT", "orders")
+    assert trio.current_time() < 1
+
+
+@pytest.mark.parametrize("way", ["drain", "aclose"])
+async def test_a_client_on_standby_can_be_ended(link: MemoryLink, autojump_clock: MockClock, way: str) -> None:
+    """It waits for no name any more."""
+    async with link.client(worker_name="orders", on_conflict="standby") as second:
+        await link.go_down()
+        link.is_up = True
+        async with open_iii(link.engine.url, InitOptions(worker_name="orders"), open_stream=link.engine.open_stream):
+            await trio.sleep(20)
+            began, asked = trio.current_time(), registers(link)
+            await getattr(second, way)()
+            assert trio.current_time() - began < 1
+            await trio.sleep(20)
+            assert registers(link) == asked
+
+
+async def test_an_engine_that_goes_away_meanwhile_is_waited_for_as_at_first(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """`open_timeout` counts from the last time that the engine was there, and not from the beginning."""
+    async with link.client(worker_name="orders") as first:
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+
+            async def vanish() -> None:
+                await trio.sleep(100)
+                link.is_up = False
+
+            async def stand_by() -> None:
+                async with link.client(worker_name="orders", on_conflict="standby"):
+                    raise AssertionError
+
+            nursery.start_soon(vanish)
+            opening = start(nursery, stand_by)
+        assert isinstance(opening.error, EngineUnavailable)
+        assert 100 + 5 < trio.current_time() - began <= 100 + 10 + 6.5
+        assert first.get_connection_state() == "connected"

@@ -6,7 +6,9 @@ import math
 
 import pytest
 
+from iii_trio._session.events import Conflict, Fatal
 from iii_trio._session.registry import Registration, Verdict
+from iii_trio._session.states import Client
 from iii_trio._wire.messages import RegisterFunction
 from tests._session_peer import Peer
 
@@ -121,3 +123,45 @@ def test_only_an_owner_can_leave(peer: Peer) -> None:
     peer.say("pong")
     assert registration.verdict is Verdict.REFUSED
     assert (len(peer.session.standby), peer.session.next_deadline()) == (0, math.inf)
+
+
+# ---- the name -------------------------------------------------------------------------------------------------------
+
+
+def take_name(peer: Peer, code: str = "WORKER_NAMESPACE_CONFLICT") -> object:
+    """Another worker has the name."""
+    return peer.say("registrationrejected", code=code, namespace="default", worker_name="worker", owner_worker_id="x")
+
+
+def test_a_taken_name_is_a_conflict_and_not_the_end() -> None:
+    """The client is on standby until a connection is ready; connections that were refused are not named as ghosts."""
+    peer = Peer()
+    peer.session.on_conflict = "standby"
+    for number in range(3):
+        sent = peer.replay(f"w{number}")
+        assert "reattach" not in [frame["type"] for frame in sent]
+        assert isinstance(take_name(peer), Conflict)
+        assert peer.session.client.state is Client.STANDBY
+        peer.session.disconnected("taken", 0.0)
+        assert peer.session.client.state is Client.STANDBY
+    peer.ready("w9")
+    assert peer.session.client.state is Client.ONLINE
+
+
+def test_a_worker_that_is_refused_for_another_reason_fails() -> None:
+    """Only an owner can leave."""
+    peer = Peer()
+    peer.session.on_conflict = "standby"
+    peer.replay()
+    assert isinstance(take_name(peer, "NAME_RESERVED"), Fatal)
+
+
+def test_a_conflict_while_draining_changes_no_state() -> None:
+    """The connection is given up all the same."""
+    peer = Peer().ready()
+    peer.session.on_conflict = "standby"
+    peer.session.drain()
+    peer.session.disconnected("gone", 0.0)
+    peer.replay("w2")
+    assert isinstance(take_name(peer), Conflict)
+    assert peer.session.client.state is Client.DRAINING

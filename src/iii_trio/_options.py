@@ -13,7 +13,18 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from iii_trio._values.checks import between, flag, function, instance, non_negative, optional, positive, text, whole
+from iii_trio._values.checks import (
+    between,
+    flag,
+    function,
+    instance,
+    non_negative,
+    one_of,
+    optional,
+    positive,
+    text,
+    whole,
+)
 from iii_trio._wire.codec import MAX_MESSAGE_SIZE
 from iii_trio._wire.urls import DEFAULT_URL
 from iii_trio.errors import ConfigurationError
@@ -106,6 +117,10 @@ class InitOptions:
 
     isolation: str | None = attrs.field(default=None, validator=optional(instance(str)))
     """How this worker is isolated, for the engine's listings; None takes ``III_ISOLATION``."""
+
+    on_conflict: OnConflict = attrs.field(default="raise", validator=one_of("raise", "standby"))
+    """What happens while another worker has the name: ``raise`` fails, ``standby`` asks again every few seconds until it is
+    free, however long the opening takes (docs/engine.md, "Names")."""
 
     telemetry: TelemetryOptions | None = attrs.field(default=None, validator=optional(instance(TelemetryOptions)))
     """Facts about the worker for the engine."""

@@ -23,11 +23,18 @@ class Fatal:
 
 
 @attrs.frozen
+class Conflict:
+    """Another worker has this one's name, and may leave."""
+
+    error: IIIError
+
+
+@attrs.frozen
 class Withdrawn:
     """The engine sends no invocations any more."""
 
 
-Event: TypeAlias = InvokeFunction | Ready | Fatal | Withdrawn
+Event: TypeAlias = InvokeFunction | Ready | Fatal | Conflict | Withdrawn
 """What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
 
 

@@ -19,6 +19,7 @@ from iii_trio._wire.messages import RegisterFunction, RegistrationRejected
 from iii_trio.errors import ConfigurationError, IIIError, RegistrationRejectedError
 
 FUNCTION_CONFLICT: Final = "FUNCTION_NAMESPACE_CONFLICT"
+WORKER_CONFLICT: Final = "WORKER_NAMESPACE_CONFLICT"
 
 
 class Verdict(enum.Enum):

@@ -18,11 +18,11 @@ import attrs
 from iii_trio._options import OnConflict
 from iii_trio._session import states
 from iii_trio._session.calls import Call, Calls, error_of
-from iii_trio._session.events import Counters, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.events import Conflict, Counters, Event, Fatal, Ready, Withdrawn
 from iii_trio._session.healing import PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
-from iii_trio._session.registry import Registration, Registry, Verdict, rejection
+from iii_trio._session.registry import WORKER_CONFLICT, Registration, Registry, Verdict, rejection
 from iii_trio._session.standby import Standby
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
 from iii_trio._session.trace import Trace
@@ -88,6 +88,9 @@ class Session:
 
     on_move: states.OnMove = attrs.field(default=lambda event, reason, cause: None)
     """Called whenever the state of the client or of its connection has changed."""
+
+    on_conflict: OnConflict = "raise"
+    """Whether this worker waits for its name when another one has it."""
 
     random: Callable[[], float] = attrs.field(default=lambda: 0.5)
     """Gives a number from 0 to 1, which spreads those who stand by."""
@@ -528,10 +531,11 @@ class Session:
             if registration.verdict is Verdict.PENDING:
                 registration.decide(Verdict.ACCEPTED)
 
-    def _receive_rejection(self, frame: wire.RegistrationRejected) -> Fatal | None:
+    def _receive_rejection(self, frame: wire.RegistrationRejected) -> Event | None:
         error = rejection(frame)
         if frame.function_id is None:
-            return Fatal(error)
+            is_conflict = error.code == WORKER_CONFLICT and self.on_conflict == "standby"
+            return self._stand_by(error) if is_conflict else Fatal(error)
         registration = self.registry.refuse(frame.function_id, error)
         if registration is None or self.standby.refused(registration):
             self.counters.refused_registrations += 1
@@ -542,6 +546,13 @@ class Session:
         if self.trace is not None:
             self.trace("registration.refused", function_id=frame.function_id, code=frame.code)
         return None
+
+    def _stand_by(self, error: IIIError) -> Conflict:
+        """Another worker has our name. The engine has retired our old connections by now, and closes this one."""
+        self._ghosts.clear()
+        if self.client.allows(ClientEvent.CONFLICT):
+            self.client.fire(ClientEvent.CONFLICT, str(error))
+        return Conflict(error)
 
     def _receive_invocation(self, frame: wire.InvokeFunction) -> wire.InvokeFunction | None:
         if self.connection is None or self.connection.state not in _LIVE or frame.invocation_id is None:
