@@ -133,8 +133,8 @@ def take_name(peer: Peer, code: str = "WORKER_NAMESPACE_CONFLICT") -> object:
     return peer.say("registrationrejected", code=code, namespace="default", worker_name="worker", owner_worker_id="x")
 
 
-def test_a_taken_name_is_a_conflict_and_not_the_end() -> None:
-    """The client is on standby until a connection is ready; connections that were refused are not named as ghosts."""
+def test_a_taken_name_is_a_conflict_and_not_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """The client is on standby until a connection is ready, and says so once; what was refused is not named as a ghost."""
     peer = Peer()
     peer.session.on_conflict = "standby"
     for number in range(3):
@@ -144,6 +144,7 @@ def test_a_taken_name_is_a_conflict_and_not_the_end() -> None:
         assert peer.session.client.state is Client.STANDBY
         peer.session.disconnected("taken", 0.0)
         assert peer.session.client.state is Client.STANDBY
+    assert caplog.text.count("asked for again") == 1
     peer.ready("w9")
     assert peer.session.client.state is Client.ONLINE
 

@@ -550,6 +550,8 @@ class Session:
     def _stand_by(self, error: IIIError) -> Conflict:
         """Another worker has our name. The engine has retired our old connections by now, and closes this one."""
         self._ghosts.clear()
+        if self.client.state is not Client.STANDBY:
+            logger.warning("%s; it is asked for again until it is free", error)
         if self.client.allows(ClientEvent.CONFLICT):
             self.client.fire(ClientEvent.CONFLICT, str(error))
         return Conflict(error)
