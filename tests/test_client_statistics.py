@@ -397,6 +397,21 @@ async def test_refused_registrations_are_counted(link: MemoryLink) -> None:
         assert first.statistics().refused_registrations == 0
 
 
+async def test_functions_on_standby_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """As long as somebody else has them; being refused again and again is one refusal."""
+    async with link.client() as first, link.client() as second:
+        theirs = first.register_function("echo", _echo)
+        await theirs.wait_registered()
+        ours = second.register_function("echo", _echo, on_conflict="standby")
+        await trio.sleep(60)
+        statistics = second.statistics()
+        assert (statistics.functions, statistics.standby_functions, statistics.refused_registrations) == (1, 1, 1)
+        theirs.unregister()
+        await ours.wait_registered()
+        assert second.statistics().standby_functions == 0
+        assert first.statistics().standby_functions == 0
+
+
 async def test_odd_frames_are_counted_and_harm_nothing(link: MemoryLink) -> None:
     """Undecodable, unexpected, of a newer engine, and answers to calls that nobody made."""
     async with link.client() as iii:

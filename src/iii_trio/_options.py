@@ -9,7 +9,7 @@ import math
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -19,6 +19,7 @@ from iii_trio._values.checks import (
     function,
     instance,
     non_negative,
+    one_of,
     optional,
     path,
     positive,
@@ -30,6 +31,9 @@ from iii_trio._wire.urls import DEFAULT_URL
 from iii_trio.errors import ConfigurationError
 
 MIB: Final = 1024 * 1024
+
+OnConflict: TypeAlias = Literal["raise", "standby"]
+"""What to do when another worker owns an id or a name: end with the error, or ask again until it is free."""
 
 
 @attrs.frozen(kw_only=True)
@@ -114,6 +118,10 @@ class InitOptions:
 
     isolation: str | None = attrs.field(default=None, validator=optional(instance(str)))
     """How this worker is isolated, for the engine's listings; None takes ``III_ISOLATION``."""
+
+    on_conflict: OnConflict = attrs.field(default="raise", validator=one_of("raise", "standby"))
+    """What happens while another worker has the name: ``raise`` fails, ``standby`` asks again every few seconds until it is
+    free, however long the opening takes (docs/engine.md, "Names")."""
 
     telemetry: TelemetryOptions | None = attrs.field(default=None, validator=optional(instance(TelemetryOptions)))
     """Facts about the worker for the engine."""

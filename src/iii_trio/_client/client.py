@@ -20,6 +20,7 @@ from iii_trio._client.watching import StateChanges, StateWatch
 from iii_trio._handlers.dispatch import Dispatcher, Function
 from iii_trio._handlers.signature import inspect_handler
 from iii_trio._link.supervisor import Supervisor
+from iii_trio._options import OnConflict
 from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.functions import RegisterFunctionInput
@@ -69,6 +70,7 @@ class III(trio.abc.AsyncResource):
         concurrency: int | None = None,
         timeout: float = math.inf,
         force: bool = False,
+        on_conflict: OnConflict = "raise",
     ) -> FunctionRef[F]:
         """Offer a function to the engine, now and on every connection to come. Never blocks.
 
@@ -85,12 +87,14 @@ class III(trio.abc.AsyncResource):
                 not count. A thread cannot be cancelled: it is abandoned, and keeps its place until it returns.
             force: Take an id of the engine's own. It replaces the engine's function for everybody, and nobody has it any
                 more once this worker is gone.
+            on_conflict: What happens when another worker owns the id: ``"raise"`` leaves it at that, and `wait_registered`
+                raises; ``"standby"`` asks again every few seconds until it is ours, and `wait_registered` waits.
 
         Returns:
             A handle to withdraw the function, or to wait until the engine has it.
 
         Raises:
-            ConfigurationError: The id, the handler or a limit cannot work, or the id is registered here already.
+            ConfigurationError: The id, the handler or another argument cannot work, or the id is registered here already.
             PayloadError: Metadata or a format cannot be sent.
             ClientClosed: The client is closed, or about to be: a drain has begun.
         """
@@ -108,9 +112,13 @@ class III(trio.abc.AsyncResource):
             raise ConfigurationError(
                 f"{described.id!r} is an id of the engine's own; force=True takes it from everybody"
             )
+        if on_conflict not in ("raise", "standby"):
+            raise ConfigurationError(
+                f"the on_conflict of {described.id!r} must be 'raise' or 'standby', not {on_conflict!r}"
+            )
         function = _as_function(described.id, handler, concurrency, timeout)
         frame = RegisterFunction(**attrs.asdict(described, recurse=False))
-        registration = self._session.register(frame, function)
+        registration = self._session.register(frame, function, on_conflict)
         return FunctionRef(self._session, registration, handler)
 
     def function(
@@ -124,6 +132,7 @@ class III(trio.abc.AsyncResource):
         concurrency: int | None = None,
         timeout: float = math.inf,
         force: bool = False,
+        on_conflict: OnConflict = "raise",
     ) -> Callable[[F], FunctionRef[F]]:
         """`register_function` as a decorator, with the same arguments and errors.
 
@@ -141,6 +150,7 @@ class III(trio.abc.AsyncResource):
                 concurrency=concurrency,
                 timeout=timeout,
                 force=force,
+                on_conflict=on_conflict,
             )
 
         return register
@@ -331,6 +341,7 @@ class III(trio.abc.AsyncResource):
             engine_restarts=supervisor.engine.restarts,
             connect_failures=supervisor.connect_failures,
             functions=len(session.registry),
+            standby_functions=len(session.standby),
             calls_in_flight=len(session.calls),
             timed_out_calls=counters.timed_out_calls,
             lost_calls=counters.lost_calls,

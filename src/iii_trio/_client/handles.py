@@ -53,7 +53,7 @@ class FunctionRef(Generic[F]):
 
         The engine acknowledges no registration, so a round trip behind it is the proof (docs/engine.md,
         "Registration"). What it refuses without a word, as listeners with registration rules do, cannot be seen here.
-        While there is no connection it waits; the caller's scope is the time-out.
+        While there is no connection, or the function is on standby, it waits; the caller's scope is the time-out.
 
         Raises:
             RegistrationRejectedError: Somebody else owns the id, or the engine reserves it.
@@ -63,7 +63,7 @@ class FunctionRef(Generic[F]):
         Cancelling it is safe: the registration stays as it is.
         """
         registration = self._registration
-        while registration.verdict is Verdict.PENDING and not self._session.is_final:
+        while registration.is_open and not self._session.is_final:
             self._session.confirm(registration)
             await _next_change(registration)
         await trio.lowlevel.checkpoint()
@@ -71,7 +71,7 @@ class FunctionRef(Generic[F]):
             raise copy.copy(registration.error)
         if registration.verdict is Verdict.WITHDRAWN:
             raise ConfigurationError(f"the function {self.id!r} was unregistered")
-        if registration.verdict is Verdict.PENDING:
+        if registration.is_open:
             raise ClientClosed("SHUTDOWN", "this client was closed", function_id=self.id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
@@ -41,9 +42,9 @@ def open_iii(
 ) -> _OpenIII:
     """Connect to an engine for the length of a block: ``async with open_iii(url) as iii``.
 
-    Entering waits until the engine knows this worker. Leaving drains, as `III.drain` does; when the block is cancelled or
-    raises, it closes, as `III.aclose` does, unless ``drain_on_cancel`` is set. If the client fails meanwhile, the block is
-    cancelled and the one error leaves it.
+    Entering waits until the engine knows this worker; with ``on_conflict="standby"`` also until its name is free. Leaving
+    drains, as `III.drain` does; when the block is cancelled or raises, it closes, as `III.aclose` does, unless
+    ``drain_on_cancel`` is set. If the client fails meanwhile, the block is cancelled and the one error leaves it.
 
     Args:
         url: ``ws://`` or ``wss://`` address; ``III_URL``, or else ``ws://127.0.0.1:49134``, when left out.
@@ -229,6 +230,8 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
         wake_timer=timer_bell.ring,
         heals=options.heal_early_results,
         offline_grace=options.offline_grace,
+        on_conflict=options.on_conflict,
+        random=random.random,
         trace=None if options.trace is None else Trace(options.trace),
     )
 

@@ -34,6 +34,9 @@ class ClientStatistics:
     functions: int
     """Functions that are registered here."""
 
+    standby_functions: int
+    """Functions among them that another worker owns, and that are asked for again (``on_conflict="standby"``)."""
+
     calls_in_flight: int
     """Calls that wait for room in the outbox, or for their answer, sent or not."""
 
@@ -110,7 +113,7 @@ class ClientStatistics:
     """Answers of the engine to calls that nobody waits for any more."""
 
     refused_registrations: int
-    """Functions that the engine refused."""
+    """Functions that the engine refused; one on standby counts once a connection."""
 
     undecodable_frames: int
     """Messages of the engine that are no frames."""

@@ -16,9 +16,9 @@ from iii_trio._link.connection import Connection, Liveness
 from iii_trio._link.reattach_file import ReattachFile
 from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
-from iii_trio._session.backoff import delay
+from iii_trio._session.backoff import delay, standby_delay
 from iii_trio._session.engine_identity import EngineIdentity
-from iii_trio._session.events import Event, Fatal, Ready, Withdrawn
+from iii_trio._session.events import Conflict, Event, Fatal, Ready, Withdrawn
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
 from iii_trio.errors import (
@@ -67,6 +67,9 @@ class Supervisor:
     _connection: Connection | None = attrs.field(default=None, init=False)
     _waiting: trio.CancelScope | None = attrs.field(default=None, init=False)
     _fatal: IIIError | None = attrs.field(default=None, init=False)
+    _conflict: IIIError | None = attrs.field(default=None, init=False)
+    """Why the present connection is given up, if another worker has our name."""
+
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
     _answer: Any = attrs.field(default=None, init=False)
@@ -99,6 +102,11 @@ class Supervisor:
                 break
             if self._fatal is not None:
                 return self._fatal
+            if self._conflict is not None:
+                # The engine is there, so nothing has failed, and the time on standby is none that it was away.
+                await self._stand_by()
+                give_up_at = trio.current_time() + self.open_timeout
+                continue
             wait = delay(self._failures, self.backoff, random.random(), refused=refused)  # noqa: S311 - it spreads clients, and keeps no secret
             self._failures += 1
             if self._is_hopeless(trio.current_time() + wait, give_up_at):
@@ -169,6 +177,8 @@ class Supervisor:
             worker_id = self.session.worker_id
             if connection.is_whole and not self._goodbye.cancelled_caught and worker_id != last_id:
                 self.session.ghosts.departed(worker_id)
+            if self._conflict is not None:
+                reason = str(self._conflict)
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
@@ -200,6 +210,9 @@ class Supervisor:
         elif isinstance(event, Fatal):
             self._fatal = event.error
             self.stop(self.close_timeout)
+        elif isinstance(event, Conflict):
+            self._conflict = event.error
+            self.stop(self.close_timeout)
 
     def hear(self, answer: Any) -> None:
         """Take what the engine says of itself, and compare it as soon as the connection is ready."""
@@ -218,6 +231,11 @@ class Supervisor:
     def _tell(self, event: str, **facts: Any) -> None:
         if self.session.trace is not None:
             self.session.trace(event, **facts)
+
+    async def _stand_by(self) -> None:
+        """Wait until it is time to ask for our name again."""
+        self._conflict, self._failures = None, 0
+        await self._pause(standby_delay(random.random()))  # noqa: S311 - it spreads clients, and keeps no secret
 
     async def _pause(self, seconds: float) -> None:
         with trio.CancelScope() as self._waiting:

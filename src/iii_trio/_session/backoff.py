@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: a pure function of the attempt, the reason and a random number."""
+"""How long to wait before the next attempt: pure functions of the attempt, the reason and a random number."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from iii_trio._options import ReconnectionConfig
 REFUSED_MAX_DELAY: Final = 2.0
 """Longest wait in seconds, jitter included, while the engine's port refuses connections: it costs next to nothing to ask
 a host that is up, and an engine that is back should be found at once (docs/engine.md, "Restarts")."""
+
+
+STANDBY_DELAY: Final = 5.0
+"""Seconds after which what another worker owns is asked for again, before jitter."""
+
+_STANDBY_JITTER: Final = 0.3
+
+
+def standby_delay(random: float) -> float:
+    """Seconds to wait before an id or a name that another worker owns is asked for again.
+
+    `random` is from 0 to 1 and spreads the wait by 30 % both ways, so that those who stand by do not ask in step.
+    """
+    return STANDBY_DELAY * (1 + _STANDBY_JITTER * (2 * random - 1))
 
 
 def delay(attempt: int, config: ReconnectionConfig, random: float, *, refused: bool = False) -> float:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import attrs
 
-from iii_trio.errors import InvocationError
+from iii_trio._wire.messages import ErrorBody
+from iii_trio.errors import ConnectionLost, InvocationError, InvocationTimeout
 
 _SLACK: Final = 64
 
@@ -93,3 +94,18 @@ class Calls:
             _, call_id = heapq.heappop(self._deadlines)
             overdue.append(self._by_id.pop(call_id))
         return overdue
+
+
+# What these codes say of a call is what our own errors of the same kind say.
+_KINDS: Final = {"invocation_stopped": ConnectionLost, "TIMEOUT": InvocationTimeout}
+
+
+def error_of(error: ErrorBody, call: Call) -> InvocationError:
+    """The engine's error as that of a call."""
+    return _KINDS.get(error.code, InvocationError)(
+        error.code,
+        error.message,
+        function_id=call.function_id,
+        invocation_id=call.id,
+        stacktrace=error.stacktrace,
+    )

@@ -23,11 +23,18 @@ class Fatal:
 
 
 @attrs.frozen
+class Conflict:
+    """Another worker has this one's name, and may leave."""
+
+    error: IIIError
+
+
+@attrs.frozen
 class Withdrawn:
     """The engine sends no invocations any more."""
 
 
-Event: TypeAlias = InvokeFunction | Ready | Fatal | Withdrawn
+Event: TypeAlias = InvokeFunction | Ready | Fatal | Conflict | Withdrawn
 """What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
 
 
@@ -60,7 +67,7 @@ class Counters:
     """Calls that want no answer and were never sent: the client ended, or was offline for too long."""
 
     refused_registrations: int = 0
-    """Functions that the engine refused."""
+    """Functions that the engine refused; one on standby counts once a connection."""
 
     timed_out_calls: int = 0
     """Calls that ended at their deadline."""

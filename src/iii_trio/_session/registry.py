@@ -1,20 +1,25 @@
 """What must exist at the engine: the desired state that every connection replays.
 
 A registration is *pending* until the engine has handled it, which only a barrier can tell, since success is never
-acknowledged (docs/engine.md, "Registration"). It is *refused* when the engine says so, and *withdrawn* when its owner
-took it back. A lost connection makes what was accepted pending again.
+acknowledged (docs/engine.md, "Registration"). It is *refused* when the engine says so, or on *standby* when somebody else
+owns its id and it is to be asked for again, and *withdrawn* when its owner took it back. A lost connection makes what was
+accepted pending again.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from iii_trio._wire.messages import RegisterFunction
-from iii_trio.errors import ConfigurationError, IIIError
+from iii_trio._options import OnConflict
+from iii_trio._wire.messages import RegisterFunction, RegistrationRejected
+from iii_trio.errors import ConfigurationError, IIIError, RegistrationRejectedError
+
+FUNCTION_CONFLICT: Final = "FUNCTION_NAMESPACE_CONFLICT"
+WORKER_CONFLICT: Final = "WORKER_NAMESPACE_CONFLICT"
 
 
 class Verdict(enum.Enum):
@@ -23,6 +28,7 @@ class Verdict(enum.Enum):
     PENDING = "pending"
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    STANDBY = "standby"
     WITHDRAWN = "withdrawn"
 
 
@@ -37,6 +43,9 @@ class Registration:
     handler: Any
     """What serves it; of no meaning here."""
 
+    on_conflict: OnConflict = "raise"
+    """Whether it is asked for again when somebody else owns the id."""
+
     verdict: Verdict = Verdict.PENDING
     error: IIIError | None = None
     """Why it was refused."""
@@ -48,6 +57,11 @@ class Registration:
     def id(self) -> str:
         """Id of the function."""
         return self.frame.id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine may still accept it."""
+        return self.verdict in (Verdict.PENDING, Verdict.STANDBY)
 
     def decide(self, verdict: Verdict, error: IIIError | None = None) -> None:
         """Set the verdict and tell whoever waits for it."""
@@ -75,7 +89,9 @@ class Registry:
     def __iter__(self) -> Iterator[Registration]:
         return iter(tuple(self._functions.values()))
 
-    def add(self, frame: RegisterFunction, encoded: bytes, handler: Any) -> Registration:
+    def add(
+        self, frame: RegisterFunction, encoded: bytes, handler: Any, on_conflict: OnConflict = "raise"
+    ) -> Registration:
         """List a function.
 
         Raises:
@@ -83,7 +99,7 @@ class Registry:
         """
         if frame.id in self._functions:
             raise ConfigurationError(f"the function {frame.id!r} is registered already; unregister it first")
-        registration = self._functions[frame.id] = Registration(frame, encoded, handler)
+        registration = self._functions[frame.id] = Registration(frame, encoded, handler, on_conflict)
         return registration
 
     def find(self, function_id: str) -> Registration | None:
@@ -119,10 +135,29 @@ class Registry:
             candidates = (each for each in self._functions.values() if function_id.endswith(each.id))
             registration = max(candidates, key=lambda each: len(each.id), default=None)
         if registration is not None:
-            registration.decide(Verdict.REFUSED, error)
+            registration.decide(_verdict_of(error, registration.on_conflict), error)
         return registration
 
     def reset(self) -> None:
         """The connection is gone, and with it everything that the engine had accepted or refused on it."""
         for registration in self._functions.values():
             registration.verdict, registration.error = Verdict.PENDING, None
+
+
+def _verdict_of(error: IIIError, on_conflict: OnConflict) -> Verdict:
+    """What a refusal makes of a registration: only an owner can leave, so nothing else is worth asking again."""
+    is_conflict = isinstance(error, RegistrationRejectedError) and error.code == FUNCTION_CONFLICT
+    return Verdict.STANDBY if is_conflict and on_conflict == "standby" else Verdict.REFUSED
+
+
+def rejection(frame: RegistrationRejected) -> RegistrationRejectedError:
+    """What the engine refused, and to whose advantage."""
+    subject = f"function {frame.function_id!r}" if frame.function_id else f"worker name {frame.worker_name!r}"
+    return RegistrationRejectedError(
+        f"the {subject} is taken in namespace {frame.namespace!r} ({frame.code})",
+        code=frame.code,
+        namespace=frame.namespace,
+        function_id=frame.function_id,
+        worker_name=frame.worker_name,
+        owner_worker_id=frame.owner_worker_id,
+    )

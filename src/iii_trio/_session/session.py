@@ -15,15 +15,17 @@ from typing import Any, Final
 
 import attrs
 
+from iii_trio._options import OnConflict
 from iii_trio._session import states
-from iii_trio._session.calls import Call, Calls
+from iii_trio._session.calls import Call, Calls, error_of
 from iii_trio._session.engine_identity import QUESTION, WORKERS_LIST
-from iii_trio._session.events import Counters, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.events import Conflict, Counters, Event, Fatal, Ready, Withdrawn
 from iii_trio._session.ghosts import Ghosts
 from iii_trio._session.healing import PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
-from iii_trio._session.registry import Registration, Registry, Verdict
+from iii_trio._session.registry import WORKER_CONFLICT, Registration, Registry, Verdict, rejection
+from iii_trio._session.standby import Standby
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
 from iii_trio._session.trace import Trace
 from iii_trio._wire import messages as wire
@@ -89,6 +91,11 @@ class Session:
 
     on_engine: Callable[[Any], None] | None = None
     """Gets what the engine answers to the question that tells it from another one; None does not ask."""
+    on_conflict: OnConflict = "raise"
+    """Whether this worker waits for its name when another one has it."""
+
+    random: Callable[[], float] = attrs.field(default=lambda: 0.5)
+    """Gives a number from 0 to 1, which spreads those who stand by."""
 
     trace: Trace | None = None
     """Told of what happens, if somebody asked for it."""
@@ -97,6 +104,9 @@ class Session:
     healing: Healing = attrs.field(factory=Healing)
     ghosts: Ghosts = attrs.field(factory=Ghosts)
     registry: Registry = attrs.field(factory=Registry)
+    standby: Standby = attrs.field(
+        default=attrs.Factory(lambda self: Standby(self.random), takes_self=True), init=False
+    )
     calls: Calls = attrs.field(factory=Calls)
     epoch: int = 0
     """Number of the present connection; the answers to its invocations belong to it alone."""
@@ -163,6 +173,7 @@ class Session:
         self._unconfirmed.clear()
         self._register_id = self._question_id = self._replayed = self._withdrawal = None
         self.registry.reset()
+        self.standby.clear()
         if self.client.state is Client.ONLINE:
             self._grace_ends = now + self.offline_grace
             self.wake_timer()
@@ -270,10 +281,13 @@ class Session:
 
     def next_deadline(self) -> float:
         """When `expire` has something to do; infinity for never."""
-        return min(self.calls.next_deadline(), self.healing.next_deadline(), self._grace_ends)
+        due = min(self.calls.next_deadline(), self.healing.next_deadline(), self._grace_ends)
+        return min(due, self.standby.next_deadline()) if self._may_ask() else due
 
     def expire(self, now: float) -> None:
-        """Do what is due: end calls whose deadline has come, send early answers again, give up waiting for the link."""
+        """Do what is due: end overdue calls, send early answers again, give up waiting, ask for what stands by."""
+        if self._may_ask():
+            self._ask_again(now)
         if now >= self._grace_ends:
             self._give_up_waiting()
         if due := self.healing.take_due(now):
@@ -311,10 +325,10 @@ class Session:
 
     # ---- registrations ----------------------------------------------------------------------------------------------
 
-    def register(self, frame: wire.RegisterFunction, handler: Any) -> Registration:
+    def register(self, frame: wire.RegisterFunction, handler: Any, on_conflict: OnConflict = "raise") -> Registration:
         """List a function, and offer it to the engine now or with the next replay."""
         encoded = self.encode(frame)
-        registration = self.registry.add(frame, encoded, handler)
+        registration = self.registry.add(frame, encoded, handler, on_conflict)
         if self._replay_is_over():
             self._put_ordered(_Control(), encoded)
             self._unconfirmed[registration] = None
@@ -322,7 +336,9 @@ class Session:
 
     def unregister(self, registration: Registration) -> None:
         """Take a function back; calls that the engine sent before it knew are still served."""
-        if self.registry.remove(registration) and self._replay_is_over():
+        is_ours = self._may_be_ours(registration)
+        self.standby.discard(registration)
+        if self.registry.remove(registration) and is_ours and self._replay_is_over():
             self._unconfirmed.pop(registration, None)
             self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
 
@@ -337,11 +353,11 @@ class Session:
             self.is_withdrawn = True
         elif self._replay_is_over():
             for registration in retired:
-                if registration.verdict is Verdict.REFUSED:
-                    continue  # it is somebody else's
-                self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
+                if registration.verdict is not Verdict.REFUSED and self._may_be_ours(registration):
+                    self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
             self._withdrawal = _Barrier()
             self._put_ordered(self._withdrawal, self.encode(wire.Ping()))
+        self.standby.clear()
 
     def confirm(self, registration: Registration) -> None:
         """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
@@ -349,6 +365,24 @@ class Session:
             barrier = _Barrier(list(self._unconfirmed))
             self._unconfirmed.clear()
             self._put_ordered(barrier, self.encode(wire.Ping()))
+
+    def _may_be_ours(self, registration: Registration) -> bool:
+        """Whether the engine may have it as ours, and not as somebody else's."""
+        return registration.verdict is not Verdict.STANDBY or self.standby.is_asked(registration)
+
+    def _may_ask(self) -> bool:
+        """Whether what stands by is asked for: a client that is about to end takes nothing over."""
+        return self.is_ready and self.client.state is Client.ONLINE
+
+    def _ask_again(self, now: float) -> None:
+        """Offer what another worker owned some seconds ago; the answer is a refusal, or the pong behind it."""
+        self.standby.schedule(now)
+        if due := self.standby.take_due(now):
+            barrier = _Barrier(due)
+            for registration in due:
+                self._put_ordered(_Control(), registration.encoded)
+            self._put_ordered(barrier, self.encode(wire.Ping()))
+            self.standby.asked(due, barrier)
 
     def _replay_is_over(self) -> bool:
         return self.connection is not None and self.connection.state in (Connection.REPLAYING, Connection.READY)
@@ -438,6 +472,10 @@ class Session:
             self._replayed = barrier.registrations
             return self._confirm_replay()
         self._accept(barrier.registrations)
+        for registration in barrier.registrations:
+            if self.standby.grant(registration, barrier):
+                logger.info("the function %r is ours now", registration.id)
+                registration.decide(Verdict.ACCEPTED)
         if barrier is not self._withdrawal:
             return None
         self._withdrawal, self.is_withdrawn = None, True
@@ -458,7 +496,7 @@ class Session:
         if frame.error is None:
             call.settle(None if frame.result is wire.ABSENT else frame.result)
         else:
-            call.settle(None, _error_of(frame.error, call))
+            call.settle(None, error_of(frame.error, call))
         return None
 
     def _receive_registration(self, frame: wire.InvocationResult) -> Event | None:
@@ -487,6 +525,8 @@ class Session:
         self.is_unavailable = False
         if self.client.allows(ClientEvent.READY):
             self.client.fire(ClientEvent.READY)
+        if self.standby:
+            self.wake_timer()
         self.wake_writer()
         return Ready()
 
@@ -495,24 +535,30 @@ class Session:
             if registration.verdict is Verdict.PENDING:
                 registration.decide(Verdict.ACCEPTED)
 
-    def _receive_rejection(self, frame: wire.RegistrationRejected) -> Fatal | None:
-        subject = f"function {frame.function_id!r}" if frame.function_id else f"worker name {frame.worker_name!r}"
-        error = RegistrationRejectedError(
-            f"the {subject} is taken in namespace {frame.namespace!r} ({frame.code})",
-            code=frame.code,
-            namespace=frame.namespace,
-            function_id=frame.function_id,
-            worker_name=frame.worker_name,
-            owner_worker_id=frame.owner_worker_id,
-        )
+    def _receive_rejection(self, frame: wire.RegistrationRejected) -> Event | None:
+        error = rejection(frame)
         if frame.function_id is None:
-            return Fatal(error)
-        self.counters.refused_registrations += 1
-        logger.warning("%s", error)
-        self.registry.refuse(frame.function_id, error)
+            is_conflict = error.code == WORKER_CONFLICT and self.on_conflict == "standby"
+            return self._stand_by(error) if is_conflict else Fatal(error)
+        registration = self.registry.refuse(frame.function_id, error)
+        if registration is None or self.standby.refused(registration):
+            self.counters.refused_registrations += 1
+            logger.warning("%s", error)
+        if registration is not None and registration.verdict is Verdict.STANDBY:
+            self._unconfirmed.pop(registration, None)
+            self.wake_timer()
         if self.trace is not None:
             self.trace("registration.refused", function_id=frame.function_id, code=frame.code)
         return None
+
+    def _stand_by(self, error: IIIError) -> Conflict:
+        """Another worker has our name. The engine has retired our old connections by now, and closes this one."""
+        self.ghosts.retired(None)
+        if self.client.state is not Client.STANDBY:
+            logger.warning("%s; it is asked for again until it is free", error)
+        if self.client.allows(ClientEvent.CONFLICT):
+            self.client.fire(ClientEvent.CONFLICT, str(error))
+        return Conflict(error)
 
     def _receive_invocation(self, frame: wire.InvokeFunction) -> wire.InvokeFunction | None:
         if self.connection is None or self.connection.state not in _LIVE or frame.invocation_id is None:
@@ -546,17 +592,3 @@ class Session:
         self.forget(call)
         fate = Fate.MAY_HAVE_RUN if call.sent else Fate.NEVER_SENT
         call.settle(None, kind(code, message, function_id=call.function_id, invocation_id=call.id, fate=fate))
-
-
-# What these codes say of a call is what our own errors of the same kind say.
-_KINDS: Final = {"invocation_stopped": ConnectionLost, "TIMEOUT": InvocationTimeout}
-
-
-def _error_of(error: wire.ErrorBody, call: Call) -> InvocationError:
-    return _KINDS.get(error.code, InvocationError)(
-        error.code,
-        error.message,
-        function_id=call.function_id,
-        invocation_id=call.id,
-        stacktrace=error.stacktrace,
-    )
