@@ -15,6 +15,7 @@ import trio.testing
 
 from iii_trio import III, InitOptions, open_iii
 from iii_trio.testing import EmbeddedEngine, open_engine
+from tests.workers import Bench, Worker
 
 FrameT = TypeVar("FrameT")
 
@@ -211,3 +212,26 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees what the developer's shell says about engines."""
     for name in ("III_URL", "III_TOKEN", "III_WORKER_NAME", "III_NAMESPACE", "III_ISOLATION"):
         monkeypatch.delenv(name, raising=False)
+
+
+# ---- the embedded engine without I/O ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """An engine without I/O."""
+    return Bench()
+
+
+@pytest.fixture
+def caller(bench: Bench) -> Worker:
+    """A worker without functions."""
+    return bench.worker("caller")
+
+
+@pytest.fixture
+def callee(bench: Bench) -> Worker:
+    """The owner of the function `f`."""
+    worker = bench.worker("callee")
+    worker.sends("registerfunction", id="f")
+    return worker

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from iii_trio._embedded.connection import QUEUE_SIZE
 from iii_trio._embedded.core import Engine
 from iii_trio._wire.messages import Ping, TelemetryFrame
 from tests.workers import Bench, uuid_of
 
 NOT_FOUND = "function_not_found"
-
-
-@pytest.fixture
-def bench() -> Bench:
-    """An engine without I/O."""
-    return Bench()
 
 
 def test_the_engine_speaks_first(bench: Bench) -> None:

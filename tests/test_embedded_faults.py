@@ -7,32 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.workers import Bench, Worker, uuid_of
-
-
-@pytest.fixture
-def bench() -> Bench:
-    """An engine without I/O."""
-    return Bench()
-
-
-@pytest.fixture
-def caller(bench: Bench) -> Worker:
-    """A worker without functions."""
-    return bench.worker("caller")
-
-
-@pytest.fixture
-def callee(bench: Bench) -> Worker:
-    """The owner of the function `f`."""
-    worker = bench.worker("callee")
-    worker.sends("registerfunction", id="f")
-    return worker
-
-
-def answer(worker: Worker, call: int, **fields: Any) -> None:
-    """The result of a call."""
-    worker.sends("invocationresult", invocation_id=uuid_of(call), function_id="f", **fields)
+from tests.workers import Bench, Worker, answer, uuid_of
 
 
 def results(worker: Worker) -> list[Any]:

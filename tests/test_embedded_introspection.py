@@ -13,12 +13,6 @@ WORKERS, WORKER = "engine::workers::list", "engine::workers::info"
 
 
 @pytest.fixture
-def bench() -> Bench:
-    """An engine without I/O."""
-    return Bench()
-
-
-@pytest.fixture
 def worker(bench: Bench) -> Worker:
     """A worker with some functions, and another one elsewhere."""
     other = bench.worker("mailer", namespace="mail", pid=2)

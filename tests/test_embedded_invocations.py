@@ -6,34 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.workers import Bench, Worker, uuid_of
+from tests.workers import Bench, Worker, answer, uuid_of
 
 STOPPED = {"code": "invocation_stopped", "message": "Invocation stopped"}
-
-
-@pytest.fixture
-def bench() -> Bench:
-    """An engine without I/O."""
-    return Bench()
-
-
-@pytest.fixture
-def caller(bench: Bench) -> Worker:
-    """A worker without functions."""
-    return bench.worker("caller")
-
-
-@pytest.fixture
-def callee(bench: Bench) -> Worker:
-    """The owner of the function `f`."""
-    worker = bench.worker("callee")
-    worker.sends("registerfunction", id="f")
-    return worker
-
-
-def answer(worker: Worker, call: int, **fields: Any) -> None:
-    """The result of a call."""
-    worker.sends("invocationresult", invocation_id=uuid_of(call), function_id="f", **fields)
 
 
 def test_a_call_reaches_the_owner_and_its_result_the_caller(caller: Worker, callee: Worker) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -102,11 +101,12 @@ class Caller:
     async def _attempt(self, wanted: TriggerRequest, call_id: str, deadline: float) -> Any:
         renew = self._encoder(wanted, call_id, deadline)
         frame = renew(trio.current_time()) if renew else self._encode(wanted, call_id)
-        with trio.CancelScope(deadline=deadline) if self._is_full(frame) else contextlib.nullcontext():
-            await self._wait_room(frame, wanted.function_id)
         if self._is_full(frame):
-            self.session.counters.timed_out_calls += 1
-            raise _timeout(call_id, wanted.function_id)
+            with trio.CancelScope(deadline=deadline):
+                await self._wait_room(frame, wanted.function_id)
+            if self._is_full(frame):
+                self.session.counters.timed_out_calls += 1
+                raise _timeout(call_id, wanted.function_id)
         wake = functools.partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
         return await self._wait_settled(Call(call_id, wanted.function_id, deadline, wake, renew), frame)
 
@@ -130,7 +130,8 @@ class Caller:
         """Make a call that nobody answers, as soon as there is room."""
         frame = self._encode(wanted, None)
         await trio.lowlevel.checkpoint_if_cancelled()
-        await self._wait_room(frame, wanted.function_id)
+        if self._is_full(frame):
+            await self._wait_room(frame, wanted.function_id)
         self.session.send(frame)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
@@ -172,8 +173,6 @@ class Caller:
         return not outbox.has_room(outbox.calls, len(frame))
 
     async def _wait_room(self, frame: bytes, function_id: str) -> None:
-        if not self._is_full(frame):
-            return
         # It is listed like the calls in the outbox, since their end is how the end of the client shows without a link.
         waiting = Call(self.session.new_invocation_id(), function_id, math.inf, self._wake_waiting)
         self.session.calls.add(waiting)

@@ -91,6 +91,7 @@ class Session:
 
     on_engine: Callable[[Any], None] | None = None
     """Gets what the engine answers to the question that tells it from another one; None does not ask."""
+
     on_conflict: OnConflict = "raise"
     """Whether this worker waits for its name when another one has it."""
 
