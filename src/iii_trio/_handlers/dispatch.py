@@ -20,6 +20,7 @@ from iii_trio._handlers.context import Invocation, ThreadCalls, enter, enter_thr
 from iii_trio._handlers.signature import Signature
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
+from iii_trio._types.table import Misfit
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
 from iii_trio.errors import InvocationError, PayloadError, is_reserved
 
@@ -59,6 +60,9 @@ class HandlerCounters:
 
     failed: int = 0
     """Handlers that raised, or whose result could not be sent."""
+
+    invalid_inputs: int = 0
+    """Invocations that were refused because their payload is not what the handler takes."""
 
     timed_out: int = 0
     """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
@@ -182,6 +186,9 @@ class Dispatcher:
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)
+        except Misfit as misfit:
+            self.counters.invalid_inputs += 1
+            return _failure(frame, ErrorBody("invalid_input", _words(misfit)))
         except _Late:
             return _failure(frame, _LATE)
         except _Stopped as stopped:
