@@ -94,9 +94,9 @@ def _object_shape(type_: Any, fields: list[_Field], compiler: Compiler, hook_of:
 _DICT: Final[frozenset[type]] = frozenset({dict})
 
 
-def _tags(fields: list[_Field]) -> Mapping[str, frozenset[str]]:
+def _tags(fields: list[_Field]) -> Mapping[str, tuple[str, ...]]:
     words = {field.name: get_args(field.type) for field in fields if get_origin(field.type) is Literal}
-    return {name: frozenset(each) for name, each in words.items() if all(type(word) is str for word in each)}
+    return {name: each for name, each in words.items() if all(type(word) is str for word in each)}
 
 
 def _schema(fields: list[_Field], shapes: Mapping[str, Shape]) -> Schema:

@@ -47,8 +47,9 @@ def substitute(type_: Any, variables: Mapping[Any, Any]) -> Any:
     """A type with its variables filled in."""
     if isinstance(type_, TypeVar):
         return variables.get(type_, type_)
-    parameters = () if isinstance(type_, type) else getattr(type_, "__parameters__", ())
-    return type_[tuple(variables.get(each, each) for each in parameters)] if parameters else type_
+    generic: Any = type_
+    parameters = () if inspect.isclass(type_) else getattr(generic, "__parameters__", ())
+    return generic[tuple(variables.get(each, each) for each in parameters)] if parameters else type_
 
 
 def _bind(type_: Any, bound: dict[Any, dict[Any, Any]]) -> None:

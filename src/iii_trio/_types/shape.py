@@ -28,7 +28,7 @@ class Shape:
     takes: frozenset[type] | None
     """The classes of the JSON values that it may take, as the decoder makes them; None for any, or not known yet."""
 
-    tags: Mapping[str, frozenset[str]] = attrs.field(factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     """The words that a field allows, for each field of an object that is a literal: they tell classes apart."""
 
 
@@ -45,7 +45,7 @@ class Compiler(Protocol):
         build: Callable[[], Shape],
         *,
         takes: frozenset[type] | None,
-        tags: Mapping[str, frozenset[str]],
+        tags: Mapping[str, tuple[str, ...]],
     ) -> Shape:
         """The shape of a type that may contain itself; built once, and referred to by its name."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 import decimal
 import functools
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, NewType, TypeAlias, TypeVar, Union, get_args, get_origin
@@ -194,7 +195,7 @@ class _Compiler:
         build: Callable[[], Shape],
         *,
         takes: frozenset[type] | None,
-        tags: Mapping[str, frozenset[str]],
+        tags: Mapping[str, tuple[str, ...]],
     ) -> Shape:
         """The shape of a type that may contain itself; built once, and referred to by its name."""
         if type_ in self._named:
@@ -229,7 +230,8 @@ class _Compiler:
     def _new_key(self, type_: Any) -> str:
         plain = type_.__name__ if inspect.isclass(type_) else re.sub(r"[\w.]*\.|<locals>\.", "", str(type_))
         name = re.sub(r"\W+", "_", plain).strip("_")
-        key = next(key for key in (name, *(f"{name}_{n}" for n in range(2, 10**6))) if key not in self._definitions)
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        key = next(key for key in itertools.chain([name], numbered) if key not in self._definitions)
         self._definitions[key] = {}
         return key
 

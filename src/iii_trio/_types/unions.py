@@ -39,10 +39,12 @@ def union_shape(type_: Any, compiler: Compiler) -> Shape:
             raise UnknownType(f"{type_} contains itself without anything around it")
         for kind in shape.takes:
             by_kind.setdefault(kind, []).append(shape)
-    hooks = {kind: claims[0].structure for kind, claims in by_kind.items() if len(claims) == 1}
+    # Null is None to every member that takes it.
+    clear = {kind: claims[0] for kind, claims in by_kind.items() if len(claims) == 1 or kind is types.NoneType}
+    hooks = {kind: shape.structure for kind, shape in clear.items()}
     schemas = {id(shape): shape.schema for shape in shapes}
     for kind, claims in by_kind.items():
-        if len(claims) > 1:
+        if kind not in clear:
             tag = _common_tag(claims) if kind is dict else None
             if tag is None:
                 raise UnknownType(_ambiguous(type_, kind))
@@ -69,8 +71,8 @@ def _by_kind(hooks: Mapping[type, Hook]) -> Hook:
 def _common_tag(shapes: Sequence[Shape]) -> str | None:
     """The first field that every class has, and of which no two allow the same word."""
     for name in shapes[0].tags:
-        words = [shape.tags.get(name, frozenset()) for shape in shapes]
-        if all(words) and sum(map(len, words)) == len(frozenset().union(*words)):
+        words = [shape.tags.get(name, ()) for shape in shapes]
+        if all(words) and sum(map(len, words)) == len(set().union(*words)):
             return name
     return None
 
