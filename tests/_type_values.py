@@ -96,7 +96,7 @@ _UNIONS: Final = [
     Typed(Union[str, list[str], bool], st.booleans() | texts | st.lists(texts, max_size=2)),  # noqa: UP007
     Typed(
         Circle | Square | None,
-        st.none() | st.builds(Circle, _floats) | st.builds(Square, _floats, st.sampled_from(["square", "box"])),  # type: ignore[arg-type]
+        st.none() | st.builds(Circle, _floats) | st.builds(Square, _floats, st.sampled_from(["square", "box"])),
     ),
 ]
 
@@ -117,7 +117,7 @@ def _tuple(item: Typed) -> Typed:
 
 
 def _pair(item: Typed, other: Typed) -> Typed:
-    return Typed(tuple[item.type, other.type], st.tuples(item.values, other.values), item.exact and other.exact)
+    return Typed(tuple[item.type, other.type], st.tuples(item.values, other.values), item.exact and other.exact)  # type: ignore[name-defined]
 
 
 def _dict(item: Typed) -> Typed:

@@ -89,23 +89,31 @@ def response_schema(function_id: str, handler: Any) -> Schema | None:
             returned = inspect.signature(handler).return_annotation
         except (ValueError, TypeError):
             return None
-    if returned in (inspect.Signature.empty, Never, NoReturn):
+    if returned is inspect.Signature.empty:
         return None
-    found = _look_up(f"the handler of {function_id!r} returns {_shown(returned)}", returned, plain)
-    return found.schema
+    words = f"the handler of {function_id!r} returns {_shown(returned)}"
+    meant = _meaning(words, returned, plain)
+    return None if meant in (Never, NoReturn) else _look_up(words, meant).schema
 
 
 def _payload_type(name: str, plain: Any, payload: inspect.Parameter) -> Typed | None:
     if payload.annotation is payload.empty:
         return None
     words = f"{name} takes {payload.name}: {_shown(payload.annotation)}"
-    found = _look_up(words, payload.annotation, plain)
+    found = _look_up(words, _meaning(words, payload.annotation, plain))
     return None if found.is_any else found
 
 
-def _look_up(words: str, annotation: Any, plain: Any) -> Typed:
+def _meaning(words: str, annotation: Any, plain: Any) -> Any:
     try:
-        return typed(resolve(annotation, scope_of(plain)))
+        return resolve(annotation, scope_of(plain))
+    except UnknownType as error:
+        raise ConfigurationError(f"{words}, and {error}") from None
+
+
+def _look_up(words: str, meant: Any) -> Typed:
+    try:
+        return typed(meant)
     except UnknownType as error:
         raise ConfigurationError(f"{words}, and {error}") from None
 

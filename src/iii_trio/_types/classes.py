@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NotRequired, Required, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, Final, Literal, NotRequired, Required, get_args, get_origin, is_typeddict
 
 import attrs
 from cattrs import Converter
@@ -72,6 +72,8 @@ def _call(field: Any) -> tuple[bool, str]:
 
 def _typed_key(cls: Any, name: str, hint: Any) -> _Field:
     # Where annotations are text, Python itself does not see these two, and counts the key by the class's `total`.
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     mark = get_origin(hint)
     if mark in (Required, NotRequired):
         return _Field(name, get_args(hint)[0], mark is Required)

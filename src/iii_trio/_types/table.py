@@ -28,7 +28,7 @@ from iii_trio._types.containers import (
     set_shape,
     tuple_shape,
 )
-from iii_trio._types.hints import substitute
+from iii_trio._types.hints import resolve, scope_of, substitute
 from iii_trio._types.scalars import SCALARS, enum_shape, is_enum, literal_shape
 from iii_trio._types.shape import Compiler, Hook, Schema, Shape, UnknownType, as_it_is
 from iii_trio._types.unions import is_union, union_shape
@@ -108,10 +108,10 @@ def _is_alias(type_: Any) -> bool:
 def _alias_shape(type_: Any, compiler: Compiler) -> Shape:
     alias = get_origin(type_) or type_
     try:
-        value = alias.__value__
+        value = alias.__value__  # it is evaluated here
     except NameError as error:
         raise UnknownType(f"the alias {alias.__name__}: {error}") from None
-    meant = substitute(value, dict(zip(alias.__type_params__, get_args(type_), strict=False)))
+    meant = substitute(resolve(value, scope_of(alias)), dict(zip(alias.__type_params__, get_args(type_), strict=False)))
     return compiler.named(type_, lambda: compiler.shape(meant), takes=None, tags={})
 
 
