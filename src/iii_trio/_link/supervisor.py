@@ -46,6 +46,9 @@ class Supervisor:
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when the session's state may have changed."""
 
+    ends_with: Callable[[IIIError, bool], bool | None] | None = None
+    """What the user says of a refusal, and whether it is of the first connection: that it ends the client, or does not."""
+
     reattach_file: ReattachFile | None = None
     """Where the successor of this process finds what it has to retire."""
 
@@ -69,6 +72,9 @@ class Supervisor:
     _fatal: IIIError | None = attrs.field(default=None, init=False)
     _conflict: IIIError | None = attrs.field(default=None, init=False)
     """Why the present connection is given up, if another worker has our name."""
+
+    _refusal: IIIError | None = attrs.field(default=None, init=False)
+    """Why it is given up, if the engine refused us otherwise and is asked again."""
 
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
@@ -177,8 +183,9 @@ class Supervisor:
             worker_id = self.session.worker_id
             if connection.is_whole and not self._goodbye.cancelled_caught and worker_id != last_id:
                 self.session.ghosts.departed(worker_id)
-            if self._conflict is not None:
-                reason = str(self._conflict)
+            if refusal := self._conflict or self._refusal:
+                reason = str(refusal)
+            self._refusal = None
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
@@ -191,8 +198,19 @@ class Supervisor:
         self.last_loss = str(error)
         logger.info("no connection to %s: %s", self.target.url, error)
         self._tell("connect.failed", url=str(self.target.url), reason=str(error))
-        if isinstance(error, IIIError) and is_fatal(error, first=not self._was_ready):
+        if isinstance(error, IIIError) and self._is_fatal(error, is_fatal(error, first=not self._was_ready)):
             self._fatal = error
+
+    def _is_fatal(self, error: IIIError, usually: bool) -> bool:
+        """Whether a refusal ends the client: what the user says of it, or what is usual."""
+        if self.ends_with is None:
+            return usually
+        try:
+            answer = self.ends_with(error, not self._was_ready)
+        except Exception:  # a bug of the user's is no reason to end, nor to go on
+            logger.exception("InitOptions.is_fatal failed")
+            return usually
+        return usually if answer is None else answer
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, InvokeFunction):
@@ -208,7 +226,10 @@ class Supervisor:
         elif isinstance(event, Withdrawn):
             self.on_change()
         elif isinstance(event, Fatal):
-            self._fatal = event.error
+            if self._is_fatal(event.error, True):
+                self._fatal = event.error
+            else:
+                self._refusal = event.error
             self.stop(self.close_timeout)
         elif isinstance(event, Conflict):
             self._conflict = event.error
