@@ -18,7 +18,7 @@ from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay, standby_delay
 from iii_trio._session.engine_identity import EngineIdentity
-from iii_trio._session.events import Conflict, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.events import Conflict, Event, Fatal, Misplaced, Ready, Withdrawn
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
 from iii_trio.errors import (
@@ -73,8 +73,8 @@ class Supervisor:
     _conflict: IIIError | None = attrs.field(default=None, init=False)
     """Why the present connection is given up, if another worker has our name."""
 
-    _refusal: IIIError | None = attrs.field(default=None, init=False)
-    """Why it is given up, if the engine refused us otherwise and is asked again."""
+    _given_up: str | None = attrs.field(default=None, init=False)
+    """Why it is given up, if the next may be better: the engine refused us otherwise, or has us where we do not belong."""
 
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
@@ -183,9 +183,10 @@ class Supervisor:
             worker_id = self.session.worker_id
             if connection.is_whole and not self._goodbye.cancelled_caught and worker_id != last_id:
                 self.session.ghosts.departed(worker_id)
-            if refusal := self._conflict or self._refusal:
-                reason = str(refusal)
-            self._refusal = None
+            if self._conflict is not None:
+                reason = str(self._conflict)
+            if self._given_up is not None:
+                reason, self._given_up = self._given_up, None
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
@@ -229,10 +230,14 @@ class Supervisor:
             if self._is_fatal(event.error, True):
                 self._fatal = event.error
             else:
-                self._refusal = event.error
+                self._given_up = str(event.error)
             self.stop(self.close_timeout)
         elif isinstance(event, Conflict):
             self._conflict = event.error
+            self.stop(self.close_timeout)
+        elif isinstance(event, Misplaced):
+            logger.warning("%s; the connection is renewed", event.reason)
+            self._given_up = event.reason
             self.stop(self.close_timeout)
 
     def hear(self, answer: Any) -> None:
