@@ -23,6 +23,7 @@ from iii_trio._link.supervisor import Supervisor
 from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
+from iii_trio._values.checks import is_number
 from iii_trio._values.functions import RegisterFunctionInput
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import RegisterFunction
@@ -426,7 +427,7 @@ class III(trio.abc.AsyncResource):
         Cancelling it makes it an `aclose`, carried out before the cancellation goes on. Afterwards every call raises
         `ClientClosed`, and leaving the block does nothing more.
         """
-        if timeout is not None and (type(timeout) not in (int, float) or not timeout >= 0):
+        if timeout is not None and not (is_number(timeout) and timeout >= 0):
             raise ConfigurationError(f"the timeout of a drain is a number of seconds, 0 or more, not {timeout!r}")
         report = await self._lifecycle.drain(timeout)
         await trio.lowlevel.checkpoint()
@@ -474,7 +475,7 @@ def _as_function(
         isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
     ):
         raise ConfigurationError(f"the concurrency of {function_id!r} must be a whole number of at least 1")
-    if type(timeout) not in (int, float) or not timeout > 0:
+    if not (is_number(timeout) and timeout > 0):
         raise ConfigurationError(f"the timeout of {function_id!r} must be more than 0 seconds")
     if on_connection_lost not in (None, "finish", "cancel"):
         raise ConfigurationError(
