@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Never, NoReturn
 
 import attrs
 import pytest
+import trio
+import trio.testing
 
 from iii_trio._types.table import typed
 from iii_trio.errors import ConfigurationError, Fate, InvocationError
@@ -154,6 +156,18 @@ async def test_a_payload_that_does_not_fit_is_invalid_input(
     assert (caught.value.code, caught.value.fate) == ("invalid_input", Fate.NOT_RUN)
     assert words in caught.value.message
     assert not ran
+
+
+async def test_a_void_call_that_does_not_fit_is_counted_and_logged(
+    link: MemoryLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the worker, since its caller hears nothing."""
+    async with link.client() as iii:
+        await iii.register_function("f", _async).wait_registered()
+        iii.trigger_nowait("f", {**TREE, "key": 7})
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().invalid_inputs == 1
+    assert "the payload of an invocation of 'f' does not fit: expected str, got int @ $.key" in caplog.text
 
 
 async def test_who_called_is_no_part_of_a_typed_payload(link: MemoryLink) -> None:

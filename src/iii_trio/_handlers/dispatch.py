@@ -222,6 +222,8 @@ class Dispatcher:
             return _failure(frame, _OVERLOADED)
         except Misfit as misfit:
             self.counters.invalid_inputs += 1
+            # Nobody answers a void call, so here is where somebody can see it.
+            logger.warning("the payload of an invocation of %r does not fit: %s", frame.function_id, misfit)
             return _failure(frame, ErrorBody("invalid_input", _words(misfit)))
         except _Lost:
             return None
