@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NotRequired, Required, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, NotRequired, Required, TypedDict, TypeVar
 
 import attrs
 import pytest
@@ -232,91 +232,3 @@ def test_a_class_with_what_the_table_does_not_have_is_refused(type_: Any, words:
     """Naming the field."""
     with pytest.raises(UnknownType, match=re.escape(words)):
         typed(type_)
-
-
-# ---- unions ---------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Circle:
-    radius: float
-    shape: Literal["circle"] = "circle"
-
-
-@dataclasses.dataclass
-class Square:
-    side: float
-    shape: Literal["square", "box"]
-    inside: Circle | Square | None = None
-
-
-class Line(TypedDict):
-    shape: Literal["line"]
-
-
-@attrs.frozen
-class Untagged:
-    radius: float
-
-
-@attrs.frozen
-class OtherCircle:
-    shape: Literal["circle", "disc"]
-
-
-_SHAPES: Final[Any] = Circle | Square | Line
-
-
-@pytest.mark.parametrize(
-    ("tree", "value"),
-    [
-        pytest.param({"shape": "circle", "radius": 1}, Circle(1.0), id="attrs"),
-        pytest.param({"shape": "box", "side": 1}, Square(1.0, "box"), id="dataclass"),
-        pytest.param({"shape": "line"}, {"shape": "line"}, id="typed-dict"),
-        pytest.param(
-            {"shape": "square", "side": 1, "inside": {"shape": "circle", "radius": 2}},
-            Square(1.0, "square", Circle(2.0)),
-            id="inside-itself",
-        ),
-    ],
-)
-def test_classes_are_told_apart_by_a_literal(tree: Any, value: Any) -> None:
-    """Which has to be there, also where its class has a default for it."""
-    assert typed(_SHAPES).structure(tree) == value
-
-
-@pytest.mark.parametrize(
-    ("tree", "words"),
-    [
-        pytest.param({"radius": 1}, "required field missing @ $.shape", id="no-tag"),
-        pytest.param({"shape": "disc"}, "got 'disc' @ $.shape", id="unknown-tag"),
-        pytest.param({"shape": ["circle"]}, "got ['circle'] @ $.shape", id="tag-without-a-hash"),
-        pytest.param({"shape": "circle"}, "required field missing @ $.radius", id="member-that-does-not-fit"),
-        pytest.param("circle", "expected an object, got str @ $", id="no-object"),
-    ],
-)
-def test_an_object_of_no_class_is_refused(tree: Any, words: str) -> None:
-    """The fault is that of the member that the tag names."""
-    with pytest.raises(Misfit, match=rf"{re.escape(words)}$"):
-        typed(_SHAPES).structure(tree)
-
-
-@pytest.mark.parametrize(
-    ("type_", "words"),
-    [
-        pytest.param(Circle | Untagged, "more than one of its members takes an object", id="no-common-literal"),
-        pytest.param(Circle | OtherCircle, "takes an object", id="a-word-in-common"),
-        pytest.param(Circle | dict[str, Any], "takes an object", id="class-or-any-object"),
-        pytest.param(list[int] | list[str], "takes an array", id="two-lists"),
-        pytest.param(str | Literal["a"], "takes text", id="literal-or-any-text"),
-    ],
-)
-def test_a_union_whose_members_nobody_can_tell_apart_is_refused(type_: Any, words: str) -> None:
-    """Trying one after the other would make the order decide."""
-    with pytest.raises(UnknownType, match=words):
-        typed(type_)
-
-
-def test_a_literal_none_in_an_optional_is_no_ambiguity() -> None:
-    """Null is None to both."""
-    assert typed(Literal["a", None] | None).structure(None) is None
