@@ -86,6 +86,11 @@ async def _typed_metadata(order: Order, metadata: dict[str, str]) -> Order:
     return order
 
 
+@functools.wraps(_async)
+async def _decorated(*args: Any) -> Any:
+    return await _async(*args)
+
+
 class _Object:
     async def __call__(self, order: Order) -> Order:
         return await _async(order)
@@ -101,6 +106,8 @@ HANDLERS = [
     pytest.param(_star, id="star"),
     pytest.param(_typed_metadata, id="typed-metadata"),
     pytest.param(functools.partial(_with_extra, 1), id="partial"),
+    pytest.param(functools.partial(_decorated), id="partial-of-decorated"),
+    pytest.param(functools.singledispatch(_sync), id="callable-of-another-module"),
     pytest.param(_Object(), id="object"),
     pytest.param(_Object().method, id="method"),
 ]
