@@ -1,8 +1,8 @@
 """The package holds what the API references promise: `surface.json` says what that is, and `OPEN` what is not there yet.
 
-The table is ours. It has every type, field and client method of the references, and of what they name without listing. Where
-they disagree, the stricter one counts: what the engine cannot do without is required (ids, ``function_id``, ``type``, all of a
-channel ref), though the newer reference lists it as optional.
+The table is ours. It has every type, field and client method of the references, and of what they name without listing.
+Where they disagree, the stricter one counts: what the engine cannot do without is required (ids, ``function_id``, ``type``,
+all of a channel ref), though the newer reference lists it as optional.
 """
 
 from __future__ import annotations
