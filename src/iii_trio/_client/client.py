@@ -24,7 +24,7 @@ from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.checks import is_number
-from iii_trio._values.functions import RegisterFunctionInput
+from iii_trio._values.functions import Format, RegisterFunctionInput
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import RegisterFunction
 from iii_trio.errors import ClientClosed, ConfigurationError
@@ -66,8 +66,8 @@ class III(trio.abc.AsyncResource):
         *,
         description: str | None = None,
         metadata: dict[str, Any] | None = None,
-        request_format: dict[str, Any] | None = None,
-        response_format: dict[str, Any] | None = None,
+        request_format: Format | None = None,
+        response_format: Format | None = None,
         concurrency: int | None = None,
         timeout: float = math.inf,
         force: bool = False,
@@ -82,8 +82,9 @@ class III(trio.abc.AsyncResource):
                 async one runs as a task, a sync one in a thread.
             description: One line for people and models.
             metadata: A JSON object for the engine's listings.
-            request_format: JSON Schema of the payload; made of the handler's annotation when left out. The engine shows it
-                and does not enforce it; a payload that does not fit the annotation is answered ``invalid_input``.
+            request_format: JSON Schema of the payload, or a `RegisterFunctionFormat`; made of the handler's annotation when
+                left out. The engine shows it and does not enforce it; a payload that does not fit the annotation is
+                answered ``invalid_input``.
             response_format: JSON Schema of the result, likewise; nothing enforces it.
             concurrency: How many invocations may run at once; the others wait. None sets no limit.
             timeout: Seconds after which a running handler is cancelled and its caller told so; waiting for its turn does
@@ -135,8 +136,8 @@ class III(trio.abc.AsyncResource):
         *,
         description: str | None = None,
         metadata: dict[str, Any] | None = None,
-        request_format: dict[str, Any] | None = None,
-        response_format: dict[str, Any] | None = None,
+        request_format: Format | None = None,
+        response_format: Format | None = None,
         concurrency: int | None = None,
         timeout: float = math.inf,
         force: bool = False,
@@ -347,6 +348,7 @@ class III(trio.abc.AsyncResource):
             state=self.get_connection_state(),
             transport=None if transport is None else transport.NAME,
             worker_id=session.worker_id,
+            latency=supervisor.latency,
             connects=supervisor.connects,
             reconnects=supervisor.reconnects,
             engine_restarts=supervisor.engine.restarts,
