@@ -69,8 +69,9 @@ async def test_a_new_client_has_counted_its_connection_and_nothing_else(link: Me
             **{
                 field.name: 0
                 for field in attrs.fields(ClientStatistics)
-                if field.name not in ("state", "transport", "worker_id", "connects", *_BOUNDS)
+                if field.name not in ("state", "transport", "worker_id", "latency", "connects", *_BOUNDS)
             },
+            latency=None,
         )
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             statistics.connects = 2  # type: ignore[misc]
@@ -92,6 +93,44 @@ async def test_the_connection_is_told(link: MemoryLink, autojump_clock: MockCloc
         assert (again.state, again.transport, again.connects) == ("connected", find_transport("auto").NAME, 2)
         assert again.worker_id not in (None, first.worker_id)
     assert (iii.statistics().state, iii.statistics().transport) == ("disconnected", None)
+
+
+async def test_latency_is_that_of_the_last_heartbeat(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """From the ping that a silence of 20 s asks for to its pong; a new connection has none yet."""
+    async with link.client() as iii:
+        assert iii.statistics().latency is None
+        link.wire.stall()
+        await trio.sleep(23)
+        link.wire.flow()
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().latency == pytest.approx(3)
+        await trio.sleep(25)
+        assert iii.statistics().latency == pytest.approx(0)
+        await link.go_down()
+        link.is_up = True
+        await iii.wait_connected()
+        assert iii.statistics().latency is None
+
+
+async def test_results_that_wait_for_room_are_dropped_with_the_client(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """dropped_results has them all, wherever they waited; their handlers have ended, and are not cancelled_handlers."""
+    gate = Gate()
+    async with Link(link.engine).client() as other, link.client(max_outbox_frames=2, close_timeout=1) as iii:
+        await iii.register_function("gate", gate).wait_registered()
+        for _ in range(20):
+            other.trigger_nowait("gate")
+        await gate.wait_entered(20)
+        link.wire.stall()
+        gate.open()
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().running_handlers > 2
+        await iii.aclose()
+        statistics = iii.statistics()
+        # Two were handed to the socket, and may be on their way.
+        assert statistics.dropped_results == 18
+        assert statistics.cancelled_handlers == 0
 
 
 async def test_reconnects_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
@@ -316,10 +355,63 @@ async def test_timed_out_handlers_are_counted(link: MemoryLink, autojump_clock: 
         assert iii.statistics().timed_out_handlers == 0
         await trio.sleep(0.2)
         assert iii.statistics().timed_out_handlers == 1
+        assert iii.statistics().failed_handlers == 0
         with pytest.raises(InvocationTimeout):
             await iii.trigger("gate", timeout_ms=1_000)
         await trio.sleep(0.1)
         assert iii.statistics().timed_out_handlers == 2
+        assert (iii.statistics().failed_handlers, iii.statistics().cancelled_handlers) == (0, 0)
+
+
+async def test_each_handler_is_counted_by_the_one_way_in_which_it_ended(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """What was accepted answered, failed, timed out or was cancelled, and the four make up the whole."""
+    answered: list[Any] = []
+
+    async def handler(data: str) -> Any:
+        if data == "raise":
+            raise ValueError("no")
+        if data == "clumsy":
+            return object()
+        if data == "raise late":
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("late")
+        if data == "late":
+            await trio.sleep_forever()
+        answered.append(data)
+        return data
+
+    async with link.client() as iii:
+        await iii.register_function("f", handler, timeout=1).wait_registered()
+        await iii.register_function("mortal", Gate(), on_connection_lost="cancel").wait_registered()
+        await iii.register_function("gate", Gate(), concurrency=1).wait_registered()
+        for data in ("answer", "raise", "clumsy", "raise late", "late"):
+            iii.trigger_nowait("f", data)
+        for function_id in ("mortal", "gate", "gate"):
+            iii.trigger_nowait(function_id)
+        await trio.sleep(2)
+        await link.go_down()
+        assert iii.statistics().cancelled_handlers == 1
+    statistics = iii.statistics()
+    assert (statistics.accepted_invocations, len(answered)) == (8, 1)
+    assert (statistics.failed_handlers, statistics.timed_out_handlers, statistics.cancelled_handlers) == (3, 1, 3)
+
+
+async def test_handlers_that_a_drain_cancels_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Once each, though their callers are answered."""
+    async with link.client() as iii:
+        await iii.register_function("gate", Gate(), concurrency=1).wait_registered()
+        iii.trigger_nowait("gate")
+        iii.trigger_nowait("gate")
+        await trio.testing.wait_all_tasks_blocked()
+        report = await iii.drain(timeout=1)
+        assert report is not None
+        assert report.cancelled_handlers == ("gate", "gate")
+        statistics = iii.statistics()
+        assert (statistics.cancelled_handlers, statistics.failed_handlers) == (2, 0)
 
 
 async def test_retries_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:

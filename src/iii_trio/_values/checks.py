@@ -35,6 +35,17 @@ def path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     text(instance, attribute, value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a number that can be reckoned with: True is none, and a whole one may be too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
 def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """A number from zero to infinity."""
     between(0, math.inf)(instance, attribute, value)
@@ -53,22 +64,48 @@ def between(low: float, high: float) -> Validator:
     def validate(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             refuse(instance, attribute, f"must be a number, not {type(value).__name__}")
+        elif not is_number(value):
+            refuse(instance, attribute, "is too large; where it may be without end, that is math.inf")
         elif not low <= value <= high:
             refuse(instance, attribute, f"must be from {low} to {high}, not {value}")
 
     return validate
 
 
-def whole(low: int) -> Validator:
-    """A whole number of at least `low`."""
+def whole(low: int, high: int | None = None) -> Validator:
+    """A whole number of at least `low`, and of at most `high` if there is one."""
 
     def validate(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
             refuse(instance, attribute, f"must be a whole number, not {type(value).__name__}")
         elif value < low:
-            refuse(instance, attribute, f"must be at least {low}, not {value}")
+            refuse(instance, attribute, f"must be at least {low}{_instead(value)}")
+        elif high is not None and value > high:
+            refuse(instance, attribute, f"must be at most {high}{_instead(value)}")
 
     return validate
+
+
+def _instead(value: int) -> str:
+    return f", not {value}" if value.bit_length() <= 64 else ""  # Python refuses to write out the longest ones
+
+
+def texts(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A list of text."""
+    if not isinstance(value, list):
+        refuse(instance, attribute, f"must be a list, not {type(value).__name__}")
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            refuse(instance, attribute, f"[{index}] must be text, not {type(item).__name__}")
+
+
+def text_map(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A dict from text to text."""
+    if not isinstance(value, dict):
+        refuse(instance, attribute, f"must be a dict, not {type(value).__name__}")
+    for name, content in value.items():
+        if not isinstance(name, str) or not isinstance(content, str):
+            refuse(instance, attribute, f"must map text to text, not {name!r} to {type(content).__name__}")
 
 
 def flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
