@@ -26,10 +26,11 @@ PYTHONS = [
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The test-suite, with the coverage of everything below src; arguments go to pytest."""
+    """The test-suite, over each transport, with the coverage of everything below src; arguments go to pytest."""
     session.install("-e", ".[dev,docs]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    for transport in ("websockets", "trio-websocket"):
+        session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"III_TEST_TRANSPORT": transport})
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
 

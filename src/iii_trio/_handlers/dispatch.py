@@ -142,6 +142,8 @@ class Dispatcher:
         else:
             counters.running += 1
         task = _Task(self, function, frame, self._origin, waits)
+        if not waits:
+            task.take_places()
         self.active.add(task)
         name = f"iii handler {frame.function_id}"
         self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
@@ -267,7 +269,7 @@ class Dispatcher:
         function = task.function
         handler = function.signature.bind(payload, metadata)
         with task.scope:
-            if function.slots is not None:
+            if function.slots is not None and not task.holds_slot:
                 await function.slots.acquire_on_behalf_of(task)
                 task.holds_slot = True
             if function.signature.is_async:
@@ -369,6 +371,15 @@ class _Task:
     _holds_thread: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
+    def take_places(self) -> None:
+        """Take what the handler needs, which is free, before it runs: trio starts the tasks of one batch in any order."""
+        if self.function.slots is not None:
+            self.function.slots.acquire_on_behalf_of_nowait(self)
+            self.holds_slot = True
+        if not self.function.signature.is_async:
+            self._dispatcher.threads.acquire_on_behalf_of_nowait(self)
+            self._holds_thread = True
+
     def start(self) -> None:
         """The handler begins to run, and its time-out with it."""
         if self._waits:
@@ -426,8 +437,9 @@ class _Task:
 
     async def acquire_on_behalf_of(self, _: object) -> None:
         """Wait for a thread's place in the limiter."""
-        await self._dispatcher.threads.acquire_on_behalf_of(self)
-        self._holds_thread = True
+        if not self._holds_thread:
+            await self._dispatcher.threads.acquire_on_behalf_of(self)
+            self._holds_thread = True
         self.start()
         self.in_thread = True
 

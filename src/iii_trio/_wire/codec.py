@@ -27,6 +27,9 @@ from iii_trio.errors import PayloadError
 MAX_MESSAGE_SIZE: Final = 64 * 1024 * 1024
 """What the engine takes in one message, in bytes; one more and it drops the connection."""
 
+MAX_FRAME_SIZE: Final = 16 * 1024 * 1024
+"""What it takes in one WebSocket frame, of which a message may have several (docs/wire.md, "Sizes")."""
+
 
 class UndecodableFrame(Exception):
     """A message of the peer that is no frame. Its text says why; it never leaves the package."""
@@ -84,8 +87,12 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
     if (b"null" in encoded or _may_be_deep(encoded)) and (fault := _fault(tree)):
         raise fault
     if len(encoded) > max_size:
-        raise PayloadError(f"the message would have {len(encoded)} bytes, and at most {max_size} can be sent")
+        advice = _IN_PIECES if max_size == MAX_FRAME_SIZE and len(encoded) <= MAX_MESSAGE_SIZE else ""
+        raise PayloadError(f"the message would have {len(encoded)} bytes, and at most {max_size} can be sent{advice}")
     return encoded
+
+
+_IN_PIECES: Final = "; trio-websocket sends no more at once, the transport websockets does (pip install iii-trio[fast])"
 
 
 def _may_be_deep(encoded: bytes) -> bool:
