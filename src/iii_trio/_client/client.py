@@ -118,7 +118,7 @@ class III(trio.abc.AsyncResource):
             )
         function = _as_function(described.id, handler, concurrency, timeout)
         frame = RegisterFunction(**attrs.asdict(described, recurse=False))
-        registration = self._session.register(frame, function, on_conflict)
+        registration = self._session.registrar.register(frame, function, on_conflict)
         return FunctionRef(self._session, registration, handler)
 
     def function(
@@ -340,8 +340,8 @@ class III(trio.abc.AsyncResource):
             reconnects=supervisor.reconnects,
             engine_restarts=supervisor.engine.restarts,
             connect_failures=supervisor.connect_failures,
-            functions=len(session.registry),
-            standby_functions=len(session.standby),
+            functions=len(session.registrar.registry),
+            standby_functions=len(session.registrar.standby),
             calls_in_flight=len(session.calls),
             timed_out_calls=counters.timed_out_calls,
             lost_calls=counters.lost_calls,

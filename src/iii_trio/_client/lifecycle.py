@@ -207,8 +207,8 @@ class Lifecycle:
         """
         dispatcher = self.dispatcher
         await dispatcher.wait_ended(dispatcher.active)
-        self.session.withdraw()
-        while self.session.is_withdrawing:
+        self.session.registrar.withdraw()
+        while self.session.registrar.is_withdrawing:
             await self.changed.park()
         while dispatcher.active:
             await dispatcher.wait_idle()
@@ -336,6 +336,6 @@ class _Tally:
             cancelled_handlers=tuple(self.cancelled),
             unsent_calls=counters.unsent_calls - self._unsent,
             dropped_results=counters.dropped_results - self._dropped,
-            withdrawn=self.session.is_withdrawn,
+            withdrawn=self.session.registrar.is_withdrawn,
             seconds=self.age(),
         )

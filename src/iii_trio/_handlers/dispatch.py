@@ -97,7 +97,7 @@ class Dispatcher:
 
     def dispatch(self, frame: InvokeFunction) -> None:
         """Start a handler, or answer at once that none will run. Never blocks: the reader calls it."""
-        registration = self.session.registry.find(frame.function_id)
+        registration = self.session.registrar.registry.find(frame.function_id)
         if registration is None or self.nursery is None:
             unknown = f"this worker has no function {frame.function_id!r}"
             self._refuse(frame, ErrorBody("function_not_found", unknown))

@@ -18,7 +18,7 @@ from iii_trio._link.transport import ConnectFailed, Transport
 from iii_trio._options import ReconnectionConfig
 from iii_trio._session.backoff import delay, standby_delay
 from iii_trio._session.engine_identity import EngineIdentity
-from iii_trio._session.events import Conflict, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.events import Conflict, Event, Fatal, Misplaced, Ready, Withdrawn
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import InvokeFunction
 from iii_trio.errors import (
@@ -69,6 +69,9 @@ class Supervisor:
     _fatal: IIIError | None = attrs.field(default=None, init=False)
     _conflict: IIIError | None = attrs.field(default=None, init=False)
     """Why the present connection is given up, if another worker has our name."""
+
+    _misplaced: str | None = attrs.field(default=None, init=False)
+    """Why the present connection is given up, if the engine has this worker where it does not belong."""
 
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
@@ -179,6 +182,8 @@ class Supervisor:
                 self.session.ghosts.departed(worker_id)
             if self._conflict is not None:
                 reason = str(self._conflict)
+            if self._misplaced is not None:
+                reason, self._misplaced = self._misplaced, None
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.room.unpark_all()
@@ -212,6 +217,10 @@ class Supervisor:
             self.stop(self.close_timeout)
         elif isinstance(event, Conflict):
             self._conflict = event.error
+            self.stop(self.close_timeout)
+        elif isinstance(event, Misplaced):
+            logger.warning("%s; the connection is renewed", event.reason)
+            self._misplaced = event.reason
             self.stop(self.close_timeout)
 
     def hear(self, answer: Any) -> None:
