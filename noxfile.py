@@ -69,7 +69,8 @@ def interop(session: nox.Session) -> None:
     session.run("python", "-m", "venv", "--clear", str(official))
     python = official / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     session.run(str(python), "-m", "pip", "install", "--quiet", f"iii-sdk=={OFFICIAL_SDK}", external=True)
-    arguments = session.posargs or ["tests/test_interop_official.py"]
+    benchmark = "tests/test_benchmarks.py::test_the_official_sdk_calls_in_each_of_its_ways"
+    arguments = session.posargs or ["tests/test_interop_official.py", benchmark]
     session.run("pytest", *arguments, env={"III_TEST_OFFICIAL_PYTHON": str(python)})
 
 
