@@ -53,6 +53,9 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "reregister": frozenset(),
     "results": frozenset(),
     "services": frozenset(),
+    "trigger-parking": frozenset(),
+    "trigger-provider": frozenset(),
+    "trigger-namespaces": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }
@@ -78,17 +81,13 @@ NOT_YET: Final[dict[str, str]] = {
             "functions-available",
             "introspect-triggers",
             "register-trigger-timeout",
-            "trigger-namespaces",
-            "trigger-parking",
-            "trigger-provider",
             "trigger-refused",
-            "trigger-reregister",
             "workers-available",
         ),
         "needs triggers",
     ),
     **dict.fromkeys(
-        ("state-basic", "state-trigger", "state-update", "state-update-bounds"),
+        ("state-basic", "state-trigger", "state-update", "state-update-bounds", "trigger-reregister"),
         "needs state",
     ),
     **dict.fromkeys(

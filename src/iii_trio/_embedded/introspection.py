@@ -12,6 +12,7 @@ import attrs
 
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection
 from iii_trio._embedded.inputs import Field, Input, flag, read, text, texts
+from iii_trio._embedded.parts import Part
 from iii_trio._embedded.registry import Function, Refusal, Registry
 from iii_trio._wire.messages import Json
 
@@ -53,11 +54,33 @@ class Introspection:
     """Answers from the registry, as it is at the moment of the call."""
 
     _registry: Registry
+    _parts: tuple[Part, ...]
     _started_at_ms: int
+
+    def functions(self) -> tuple[Function, ...]:
+        """What it offers."""
+        return tuple(
+            Function(id=function_id, description=description, run=run, worker=ENGINE_WORKER)
+            for function_id, description, run in (
+                (FUNCTIONS_LIST, "List registered functions with their owning worker name.", self.functions_list),
+                (
+                    FUNCTIONS_INFO,
+                    "Inspect functions: schemas, owner, and registered triggers. Single `function_id`, or "
+                    "`function_ids: [...]` (max 32) to fetch several contracts in one call.",
+                    self.functions_info,
+                ),
+                (WORKERS_LIST, "List workers connected to the engine.", self.workers_list),
+                (
+                    WORKERS_INFO,
+                    "Inspect one connected worker's full surface (functions, trigger types, registered triggers).",
+                    self.workers_info,
+                ),
+            )
+        )
 
     # ---- functions --------------------------------------------------------------------------------------------------
 
-    def functions_list(self, _: Connection, data: Json) -> Json:
+    def functions_list(self, _: Connection | None, data: Json) -> Json:
         """Rows of the functions that match."""
         query = read(FUNCTIONS_LIST, _FUNCTIONS_LIST_INPUT, data)
         search = (query["search"] or "").lower()
@@ -73,7 +96,7 @@ class Introspection:
         found.sort(key=lambda function: (_rank(function.id.lower(), search), function.id))
         return {"functions": [_function_row(function) for function in found]}
 
-    def functions_info(self, _: Connection, data: Json) -> Json:
+    def functions_info(self, _: Connection | None, data: Json) -> Json:
         """Details of one function, or of several."""
         query = read(FUNCTIONS_INFO, _FUNCTIONS_INFO_INPUT, data)
         function_id, function_ids, namespace = query["function_id"], query["function_ids"], query["namespace"]
@@ -121,7 +144,7 @@ class Introspection:
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 
-    def workers_list(self, _: Connection, data: Json) -> Json:
+    def workers_list(self, _: Connection | None, data: Json) -> Json:
         """Rows of the workers that match; a worker that told no process id is left out."""
         query = read(WORKERS_LIST, _WORKERS_LIST_INPUT, data)
         search = (query["search"] or "").lower()
@@ -141,7 +164,7 @@ class Introspection:
         found.sort(key=lambda row: (row["name"] or row["id"], row["id"]))
         return {"workers": found}
 
-    def workers_info(self, _: Connection, data: Json) -> Json:
+    def workers_info(self, _: Connection | None, data: Json) -> Json:
         """Everything that one worker has."""
         query = read(WORKERS_INFO, _WORKERS_INFO_INPUT, data)
         name, namespace = query["name"], query["namespace"]
@@ -195,7 +218,7 @@ class Introspection:
 def worker_name(function: Function) -> str:
     """The name of a function's worker, or the first part of the id when it has none."""
     if function.owner is None:
-        return ENGINE_WORKER
+        return function.worker
     return function.owner.profile.name or function.id.partition("::")[0]
 
 
