@@ -43,10 +43,8 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "metadata-trace": frozenset(),
     "name-conflict": frozenset(),
     "namespaces": frozenset(),
-    # state::get
-    "not-found": frozenset({"$uuid11"}),
-    # state::set and state::delete, and the events of a binding to them
-    "parked-registrations": frozenset({"$uuid10", "$uuid11", "$uuid12", "$uuid13"}),
+    "not-found": frozenset(),
+    "parked-registrations": frozenset(),
     "ping": frozenset(),
     "reattach": frozenset(),
     "register-worker-errors": frozenset(),
@@ -56,6 +54,10 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "trigger-parking": frozenset(),
     "trigger-provider": frozenset(),
     "trigger-namespaces": frozenset(),
+    "state-basic": frozenset(),
+    "state-trigger": frozenset(),
+    "state-update": frozenset(),
+    "state-update-bounds": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }

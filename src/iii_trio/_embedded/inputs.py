@@ -12,7 +12,9 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from iii_trio._embedded.registry import Refusal
+from iii_trio._embedded.connection import Connection
+from iii_trio._embedded.registry import Builtin, Refusal
+from iii_trio._wire.messages import Json
 
 _MAX_U32: Final = 2**32 - 1
 _MAX_U64: Final = 2**64 - 1
@@ -194,3 +196,12 @@ def read(function_id: str, shape: Input, data: Any) -> dict[str, Any]:
     except ValueError as error:
         message = f"Failed to deserialize input for {function_id}: {error}"
         raise Refusal("deserialization_error", message) from None
+
+
+def reading(function_id: str, shape: Input, run: Callable[[dict[str, Any]], Json]) -> Builtin:
+    """A builtin that gets its input as named values, and does not ask who calls."""
+
+    def read_and_run(_: Connection | None, data: Json) -> Json:
+        return run(read(function_id, shape, data))
+
+    return read_and_run
