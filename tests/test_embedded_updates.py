@@ -158,6 +158,25 @@ def test_a_wrong_shape_is_refused(operation: Any, message: str) -> None:
         read_operation(operation)
 
 
+@pytest.mark.parametrize(
+    ("operation", "sent"),
+    [
+        pytest.param({"type": "set", "path": "a", "x": 1}, {"type": "set", "path": "a", "value": None}, id="set"),
+        pytest.param(["decrement", "n", 2], {"type": "decrement", "path": "n", "by": 2}, id="array"),
+        pytest.param({"type": "merge", "value": {}, "path": None}, {"type": "merge", "value": {}}, id="no-path"),
+        pytest.param(
+            {"type": "append", "value": 1, "path": ["a"]},
+            {"type": "append", "value": 1, "path": ["a"]},
+            id="array-path",
+        ),
+        pytest.param({"type": "merge", "value": {}, "path": ""}, {"type": "merge", "value": {}, "path": ""}, id="root"),
+    ],
+)
+def test_an_operation_remembers_what_it_was_read_from(operation: Any, sent: Any) -> None:
+    """Its own fields, as the real engine passes them on."""
+    assert read_operation(operation).sent == sent
+
+
 # ---- laws -----------------------------------------------------------------------------------------------------------
 
 KEYS: Final = st.sampled_from(["a", "b", "", "__proto__", "long" * 65])

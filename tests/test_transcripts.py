@@ -58,6 +58,9 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "state-trigger": frozenset(),
     "state-update": frozenset(),
     "state-update-bounds": frozenset(),
+    "stream-basic": frozenset(),
+    "stream-custom": frozenset(),
+    "stream-trigger": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }
@@ -92,10 +95,8 @@ NOT_YET: Final[dict[str, str]] = {
         ("state-basic", "state-trigger", "state-update", "state-update-bounds", "trigger-reregister"),
         "needs state",
     ),
-    **dict.fromkeys(
-        ("stream-basic", "stream-binding-no-name", "stream-custom", "stream-socket", "stream-trigger"),
-        "needs streams",
-    ),
+    "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
+    "stream-socket": "needs the public socket of streams",
     **dict.fromkeys(("pubsub", "queue-dlq", "queue-durable"), "needs queues and pub/sub"),
     "cron": "needs cron",
     **dict.fromkeys(

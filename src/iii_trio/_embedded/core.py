@@ -24,6 +24,7 @@ from iii_trio._embedded.parts import Host, Part
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
 from iii_trio._embedded.registry import Function, Registry
 from iii_trio._embedded.state import state
+from iii_trio._embedded.streams import streams
 from iii_trio._embedded.triggers import Triggers
 from iii_trio._wire.messages import (
     Frame,
@@ -45,7 +46,7 @@ from iii_trio._wire.messages import (
 DEFAULT_GRACE: Final = 5.0
 """Seconds that registrations wait for `engine::workers::register`."""
 
-PARTS: Final[tuple[Callable[[Host], Part], ...]] = (state,)
+PARTS: Final[tuple[Callable[[Host], Part], ...]] = (state, streams)
 """What this engine has beside the engine's own functions."""
 
 _KEPT_UNDECODABLE: Final = 1_000

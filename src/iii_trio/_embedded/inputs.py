@@ -14,7 +14,7 @@ import attrs
 
 from iii_trio._embedded.connection import Connection
 from iii_trio._embedded.registry import Builtin, Refusal
-from iii_trio._wire.messages import Json
+from iii_trio._wire.messages import ErrorBody, Json
 
 _MAX_U32: Final = 2**32 - 1
 _MAX_U64: Final = 2**64 - 1
@@ -37,6 +37,12 @@ def _escape(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     return character if character.isprintable() else f"\\u{{{ord(character):x}}}"
+
+
+def debug_error(error: ErrorBody) -> str:
+    """An error inside the text of another one."""
+    stacktrace = "None" if error.stacktrace is None else f"Some({debug(error.stacktrace)})"
+    return f"ErrorBody {{ code: {debug(error.code)}, message: {debug(error.message)}, stacktrace: {stacktrace} }}"
 
 
 def _found(value: Any) -> str:

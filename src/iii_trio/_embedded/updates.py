@@ -37,6 +37,8 @@ class Operation:
     """Literal keys; none for the root."""
     value: Json = None
     """What is written; of a decrement what is added."""
+    sent: Json = None
+    """What it was read from, for whoever does it in place of the engine."""
 
 
 class _Fault(Exception):
@@ -296,6 +298,11 @@ def read_operation(value: Any) -> Operation:
     if name not in _SHAPES:
         known = ", ".join(f"`{known}`" for known in _SHAPES)
         raise ValueError(f"unknown variant `{name}`, expected one of {known}")
-    told = _SHAPES[name].read(body)
+    shape = _SHAPES[name]
+    told = shape.read(body)
+    names = [field.name for field in shape.fields]
+    given = body if isinstance(body, dict) else dict(zip(names, body, strict=False))
+    # The engine leaves out a path that it may leave out, and writes a value that was left out.
+    sent = {field: given.get(field) for field in names if field != "path" or given.get(field) is not None}
     value = told.get("value", told.get("by"))
-    return Operation(name, told["path"] or (), -value if name == "decrement" else value)
+    return Operation(name, told["path"] or (), -value if name == "decrement" else value, sent={"type": name, **sent})
