@@ -56,6 +56,12 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "trigger-parking": frozenset(),
     "trigger-provider": frozenset(),
     "trigger-namespaces": frozenset(),
+    # a binding to the trigger type `state`
+    "engine-register-trigger": frozenset({"$uuid18"}),
+    # every trigger type there is, and the one of cron
+    "introspect-triggers": frozenset({"$uuid12", "$uuid16"}),
+    "register-trigger-timeout": frozenset(),
+    "workers-available": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }
@@ -72,18 +78,12 @@ NOT_YET: Final[dict[str, str]] = {
             "channel-reader-gone",
             "channel-refused",
             "channel-taken",
+            "functions-available",  # its event lists engine::channels::create
         ),
         "needs channels",
     ),
     **dict.fromkeys(
-        (
-            "engine-register-trigger",
-            "functions-available",
-            "introspect-triggers",
-            "register-trigger-timeout",
-            "trigger-refused",
-            "workers-available",
-        ),
+        ("trigger-refused",),
         "needs triggers",
     ),
     **dict.fromkeys(
