@@ -24,9 +24,8 @@ def watch(worker: Worker, binding_id: str, **config: Any) -> None:
     worker.sends("registertrigger", id=binding_id, trigger_type="stream", function_id="on", config=config)
 
 
-def events(bench: Bench, worker: Worker) -> list[Any]:
-    """What the handler is told at once."""
-    bench.passes(0)
+def events(worker: Worker) -> list[Any]:
+    """What the handler is told."""
     return [frame["data"]["event"] for frame in worker.takes()]
 
 
@@ -73,21 +72,23 @@ def test_a_binding_hears_of_what_it_asked_for(
 ) -> None:
     """Of one stream, one group or one item."""
     watch(worker, "t", stream_name="s", **config)
-    worker.result_of("stream::set", {**ITEM, "data": 1})
-    worker.result_of("stream::set", {**ITEM, "item_id": "j", "data": 2})
-    worker.result_of("stream::set", {**ITEM, "group_id": "h", "data": 3})
-    worker.result_of("stream::set", {**ITEM, "stream_name": "other", "data": 4})
-    assert [event["data"] for event in events(bench, worker)] == heard
+    writer = bench.worker("writer")
+    writer.result_of("stream::set", {**ITEM, "data": 1})
+    writer.result_of("stream::set", {**ITEM, "item_id": "j", "data": 2})
+    writer.result_of("stream::set", {**ITEM, "group_id": "h", "data": 3})
+    writer.result_of("stream::set", {**ITEM, "stream_name": "other", "data": 4})
+    assert [event["data"] for event in events(worker)] == heard
 
 
 def test_an_event_has_the_time_in_milliseconds(bench: Bench, worker: Worker) -> None:
     """And it goes on with the engine's clock."""
     watch(worker, "t", stream_name="s")
+    writer = bench.worker("writer")
     times = []
     for _ in range(2):
-        worker.result_of("stream::send", {**ITEM, "type": "t", "data": 1})
-        bench.passes(1.5)
+        writer.result_of("stream::send", {**ITEM, "type": "t", "data": 1})
         times += [frame["data"]["timestamp"] for frame in worker.takes()]
+        bench.passes(1.5)
     assert times == [1_700_000_000_000, 1_700_000_001_500]
 
 
@@ -111,28 +112,29 @@ def test_a_binding_that_cannot_work_is_refused(worker: Worker, config: Any, mess
 
 def test_an_id_that_is_registered_again_hears_twice(bench: Bench, worker: Worker) -> None:
     """As in the real engine; once it is gone it hears nothing."""
+    writer = bench.worker("writer")
     watch(worker, "t", stream_name="s")
     watch(worker, "t", stream_name="s", item_id="i")
-    worker.result_of("stream::set", {**ITEM, "data": 1})
-    bench.passes(0)
+    writer.result_of("stream::set", {**ITEM, "data": 1})
     (first,) = worker.takes()
     worker.sends("invocationresult", invocation_id=first["invocation_id"], function_id="on", result=None)
-    assert events(bench, worker) == [{"type": "create", "data": 1}]
+    assert events(worker) == [{"type": "create", "data": 1}]
     worker.sends("unregistertrigger", id="t")
-    worker.result_of("stream::set", {**ITEM, "data": 2})
-    assert events(bench, worker) == []
+    writer.result_of("stream::set", {**ITEM, "data": 2})
+    assert events(worker) == []
 
 
 def test_an_id_that_moved_to_another_stream_hears_of_both_until_it_is_gone(bench: Bench, worker: Worker) -> None:
     """The first name stays in the index, as in the real engine."""
+    writer = bench.worker("writer")
     watch(worker, "t", stream_name="s")
     watch(worker, "t", stream_name="other")
-    worker.result_of("stream::set", {**ITEM, "data": 1})
-    worker.result_of("stream::set", {**ITEM, "stream_name": "other", "data": 2})
-    assert [event["data"] for event in events(bench, worker)] == [1, 2]
+    writer.result_of("stream::set", {**ITEM, "data": 1})
+    writer.result_of("stream::set", {**ITEM, "stream_name": "other", "data": 2})
+    assert [event["data"] for event in events(worker)] == [1, 2]
     worker.sends("unregistertrigger", id="t")
-    worker.result_of("stream::set", {**ITEM, "data": 3})
-    assert events(bench, worker) == []
+    writer.result_of("stream::set", {**ITEM, "data": 3})
+    assert events(worker) == []
 
 
 def test_joins_and_leaves_can_be_bound(worker: Worker) -> None:
@@ -201,14 +203,14 @@ def test_errors_of_operations_are_passed_on(worker: Worker) -> None:
     ],
 )
 def test_an_answer_of_no_use_is_an_error(
-    bench: Bench, worker: Worker, operation: str, answer: dict[str, Any], code: str, message: str
+    worker: Worker, operation: str, answer: dict[str, Any], code: str, message: str
 ) -> None:
     """And no event comes of it."""
     watch(worker, "t", stream_name="s")
     worker.sends("registerfunction", id=f"stream::{operation}(s)")
     asked = ask(worker, f"stream::{operation}", {**ITEM, "data": 1, "ops": []})
     assert give(worker, asked, **answer) == {"code": code, "message": message}
-    assert events(bench, worker) == []
+    assert events(worker) == []
 
 
 def test_a_worker_that_leaves_gives_its_stream_back(bench: Bench, worker: Worker) -> None:

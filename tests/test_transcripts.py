@@ -34,10 +34,10 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "function-conflict": frozenset(),
     "grace-period": frozenset(),
     "handshake": frozenset(),
-    # engine::channels::create, and a binding to the trigger type `state`
-    "introspect-functions": frozenset({"$uuid15", "$uuid18", "$uuid29", "$uuid30"}),
-    # in-process workers for state, HTTP and configuration, a trigger type, and a binding
-    "introspect-workers": frozenset({"$uuid15", "$uuid16", "$uuid18", "$uuid19"}),
+    # engine::channels::create
+    "introspect-functions": frozenset({"$uuid15", "$uuid29", "$uuid30"}),
+    # a function by which state hears of its configuration, and in-process workers for HTTP and configuration
+    "introspect-workers": frozenset({"$uuid15", "$uuid16"}),
     "late-results": frozenset(),
     "malformed": frozenset(),
     "metadata-trace": frozenset(),
@@ -61,6 +61,11 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "stream-basic": frozenset(),
     "stream-custom": frozenset(),
     "stream-trigger": frozenset(),
+    "engine-register-trigger": frozenset(),
+    # every trigger type there is, and the one of cron
+    "introspect-triggers": frozenset({"$uuid12", "$uuid16"}),
+    "register-trigger-timeout": frozenset(),
+    "workers-available": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }
@@ -77,24 +82,15 @@ NOT_YET: Final[dict[str, str]] = {
             "channel-reader-gone",
             "channel-refused",
             "channel-taken",
+            "functions-available",  # its event lists engine::channels::create
         ),
         "needs channels",
     ),
     **dict.fromkeys(
-        (
-            "engine-register-trigger",
-            "functions-available",
-            "introspect-triggers",
-            "register-trigger-timeout",
-            "trigger-refused",
-            "workers-available",
-        ),
+        ("trigger-refused",),
         "needs triggers",
     ),
-    **dict.fromkeys(
-        ("state-basic", "state-trigger", "state-update", "state-update-bounds", "trigger-reregister"),
-        "needs state",
-    ),
+    "trigger-reregister": "needs queues and pub/sub",
     "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
     "stream-socket": "needs the public socket of streams",
     **dict.fromkeys(("pubsub", "queue-dlq", "queue-durable"), "needs queues and pub/sub"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import attrs
@@ -52,6 +53,7 @@ class Clock:
     """A time, and the time of day that it was, in seconds."""
     _alarms: list[Alarm] = attrs.field(factory=list, init=False)
     _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
+    _soon: deque[Callable[[], None]] = attrs.field(factory=deque, init=False)
 
     def at(self, deadline: float, run: Callable[[], None]) -> Alarm:
         """Have something done at a time."""
@@ -61,9 +63,16 @@ class Clock:
             self.on_alarm()
         return alarm
 
-    def soon(self, run: Callable[[], None]) -> Alarm:
-        """Have something done at the next tick: what could otherwise cause itself without an end."""
-        return self.at(self.now, run)
+    def soon(self, run: Callable[[], None]) -> None:
+        """Have something done when what is happening now is over."""
+        self._soon.append(run)
+
+    def settle(self) -> None:
+        """Do what is to be done soon. What comes of it waits for the next tick, since it may cause itself for ever."""
+        for _ in range(len(self._soon)):
+            self._soon.popleft()()
+        if self._soon:
+            self.at(self.now, self.settle)
 
     def time_of_day(self) -> float:
         """Seconds since 1970."""
@@ -86,3 +95,4 @@ class Clock:
             due.append(heapq.heappop(self._alarms))
         for alarm in due:
             alarm.go_off()
+        self.settle()

@@ -18,6 +18,7 @@ from iii_trio._embedded import encoder
 from iii_trio._embedded.clock import Clock
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, Phase
 from iii_trio._embedded.decoder import Undecodable, decode
+from iii_trio._embedded.engine_part import WORKERS_AVAILABLE, engine_part
 from iii_trio._embedded.introspection import ENGINE_WORKER, Introspection
 from iii_trio._embedded.invocations import CallFaults, Invocations
 from iii_trio._embedded.parts import Host, Part
@@ -110,7 +111,6 @@ class Engine:
     _clock: Clock = attrs.field(init=False, repr=False)
     _registry: Registry = attrs.field(init=False, repr=False)
     _triggers: Triggers = attrs.field(init=False, repr=False)
-    _parts: tuple[Part, ...] = attrs.field(init=False, repr=False)
     _invocations: Invocations = attrs.field(init=False, repr=False)
     _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
 
@@ -144,14 +144,13 @@ class Engine:
             triggers=self._triggers,
             new_id=self.new_id,
         )
-        self._parts = tuple(make(host) for make in PARTS)
-        introspection = Introspection(self._registry, self._parts, self._started_at_ms)
+        parts = [make(host) for make in PARTS]
         register = Function(
             id=REGISTER, description="Register worker metadata", run=self._register_worker, worker=ENGINE_WORKER
         )
-        for function in (register, *introspection.functions()):
-            self._registry.put(function)
-        for part in self._parts:
+        introspection = Introspection(self._registry, self._triggers, parts, self._started_at_ms)
+        parts.append(engine_part(host, introspection, register))
+        for part in parts:
             for function in part.functions:
                 self._registry.put(function)
             for trigger_type in part.trigger_types:
@@ -189,6 +188,8 @@ class Engine:
         )
         self._registry.connections[connection.id] = connection
         connection.send(encoder.worker_registered(connection.id, connection.reattach_token))
+        self._tell("worker_connected", connection)
+        self._clock.settle()
         return connection
 
     def receive(self, connection: Connection, message: str | bytes, now: float | None = None) -> None:
@@ -218,6 +219,7 @@ class Engine:
             connection.parked.append(frame)
         else:
             self._apply(connection, frame)
+            self._clock.settle()
 
     def disconnect(self, connection: Connection) -> None:
         """Tear down what a connection has; nothing happens the second time."""
@@ -234,6 +236,8 @@ class Engine:
         self._registry.release_names(connection)
         del self._registry.connections[connection.id]
         connection.drop()
+        self._tell("worker_disconnected", connection)
+        self._clock.settle()
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, on the clock of `connect`; None for never."""
@@ -305,7 +309,11 @@ class Engine:
         caller.profile = announcement.renew(caller.profile)
         if caller.namespace is None:
             self._fix_namespace(caller, namespace)
+        self._tell("worker_metadata_updated", caller)
         return {"success": True}
+
+    def _tell(self, event: str, worker: Connection) -> None:
+        self._triggers.fire(WORKERS_AVAILABLE, {"event": event, "worker_id": worker.id})
 
     def _register_function(self, connection: Connection, frame: RegisterFunction) -> None:
         namespace = connection.home

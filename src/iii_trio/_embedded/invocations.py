@@ -112,18 +112,22 @@ class Invocations:
     def call(
         self, namespace: str, function_id: str, data: Json, *, metadata: Json = None, finish: Finish | None = None
     ) -> None:
-        """The engine's own call: it has no caller and no trace context, and `finish` is told how it ended."""
+        """The engine's own call: it has no caller and no trace context, and `finish` is told how it ended.
+
+        It is made when what is happening now is over, so the answer to a call comes before the events that it caused.
+        """
+        self._clock.soon(partial(self._call_now, namespace, function_id, data, metadata, finish))
+
+    def _call_now(self, namespace: str, function_id: str, data: Json, metadata: Json, finish: Finish | None) -> None:
         function = self._registry.find(namespace, function_id)
         if function is None:
             if finish is not None:
                 message = f"Function {function_id} not found in namespace {namespace}"
                 finish(ABSENT, ErrorBody("function_not_found", message))
         elif function.run is not None:
-            # What a builtin does may fire what calls it again.
-            self._clock.soon(partial(self._run_builtin, function.run, None, None, data, finish))
+            self._run_builtin(function.run, None, None, data, finish)
         else:
-            frame = InvokeFunction(function_id, None, metadata=metadata)
-            self._dispatch(function, frame, None, data, None, finish)
+            self._dispatch(function, InvokeFunction(function_id, None, metadata=metadata), None, data, None, finish)
 
     def settle(self, sender: Connection, frame: InvocationResult) -> None:
         """A result ends the call with its id, if there is one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -117,6 +116,4 @@ class _State:
             for binding, config in self._watches.values()
             if config["scope"] in (None, told["scope"]) and config["key"] in (None, told["key"])
         ]
-        if matching:
-            # Whoever wrote has its answer before anybody hears of the change.
-            self._host.clock.soon(partial(self._host.triggers.deliver_in_turn, matching))
+        self._host.triggers.deliver_in_turn(matching)

@@ -6,7 +6,6 @@ There is no public socket, so nobody joins and leaves (docs/engine.md, "Streams"
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -241,9 +240,7 @@ class _Streams:
                 and (config["item_id"] or item_id) == item_id
             ):
                 matching.append((binding, message, config["condition_function_id"]))
-        if matching:
-            # Whoever wrote has its answer before anybody hears of the change.
-            self._host.clock.soon(partial(self._host.triggers.deliver_in_turn, matching))
+        self._host.triggers.deliver_in_turn(matching)
 
 
 def _read_change(operation: str, value: Json, error: ErrorBody | None) -> Change:
