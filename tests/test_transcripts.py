@@ -66,6 +66,10 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "introspect-triggers": frozenset({"$uuid12", "$uuid16"}),
     "register-trigger-timeout": frozenset(),
     "workers-available": frozenset(),
+    # publish and engine::log::debug, and what comes of them
+    "trigger-reregister": frozenset({"$uuid10", "$uuid11", "$uuid18", "$uuid19"}),
+    "queue-dlq": frozenset(),
+    "queue-durable": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }
@@ -90,10 +94,9 @@ NOT_YET: Final[dict[str, str]] = {
         ("trigger-refused",),
         "needs triggers",
     ),
-    "trigger-reregister": "needs queues and pub/sub",
     "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
     "stream-socket": "needs the public socket of streams",
-    **dict.fromkeys(("pubsub", "queue-dlq", "queue-durable"), "needs queues and pub/sub"),
+    "pubsub": "needs pub/sub",
     "cron": "needs cron",
     **dict.fromkeys(
         (

@@ -22,6 +22,7 @@ from iii_trio._embedded.engine_part import WORKERS_AVAILABLE, engine_part
 from iii_trio._embedded.introspection import ENGINE_WORKER, Introspection
 from iii_trio._embedded.invocations import CallFaults, Invocations
 from iii_trio._embedded.parts import Host, Part
+from iii_trio._embedded.queues import queues
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
 from iii_trio._embedded.registry import Function, Registry
 from iii_trio._embedded.state import state
@@ -47,7 +48,7 @@ from iii_trio._wire.messages import (
 DEFAULT_GRACE: Final = 5.0
 """Seconds that registrations wait for `engine::workers::register`."""
 
-PARTS: Final[tuple[Callable[[Host], Part], ...]] = (state, streams)
+PARTS: Final[tuple[Callable[[Host], Part], ...]] = (state, streams, queues)
 """What this engine has beside the engine's own functions."""
 
 _KEPT_UNDECODABLE: Final = 1_000
