@@ -7,7 +7,6 @@ was stored and what was sent may be shared by whoever holds them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -146,10 +145,8 @@ def _sum(number: Json, operation: Operation) -> Json:
     if number is ABSENT:
         return operation.value
     if isinstance(number, float):
-        total: float = number + operation.value
-        if math.isfinite(total):
-            return total
-    elif isinstance(number, int) and not isinstance(number, bool):
+        return number + operation.value
+    if isinstance(number, int) and not isinstance(number, bool):
         # The engine tries signed 64 bits first, then unsigned ones.
         whole: int = number + operation.value
         if _LOWEST <= whole <= _HIGHEST:
