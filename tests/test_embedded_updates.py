@@ -142,6 +142,8 @@ def test_the_others_apply() -> None:
         pytest.param(
             ["merge"], "invalid length 1, expected struct variant UpdateOp::Merge with 2 elements", id="merge"
         ),
+        pytest.param(["remove", "a", 1], "invalid length 2, expected 1 element in sequence", id="long"),
+        pytest.param(["set", 5, 1, 1], "invalid type: integer `5`, expected a string", id="wrong-before-long"),
         pytest.param({"type": 5}, "invalid type: integer `5`, expected variant identifier", id="number"),
         pytest.param(
             {"type": "increment", "path": "a", "by": None}, "invalid type: null, expected i64", id="null-is-no-number"
