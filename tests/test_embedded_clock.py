@@ -74,6 +74,17 @@ def test_what_is_to_happen_soon_happens_once_and_its_consequences_later(clock: C
     assert calls.count("soon") == 3
 
 
+def test_a_cleared_clock_has_nothing_to_do_and_the_same_time(clock: Clock, calls: list[str]) -> None:
+    """As after a restart of the engine."""
+    clock.time_of_day()
+    clock.at(101.0, lambda: calls.append("never"))
+    clock.soon(lambda: calls.append("never"))
+    clock.clear()
+    clock.tick(102.0)
+    assert "never" not in calls
+    assert clock.time_of_day() == 52.0
+
+
 def test_the_time_of_day_passes_with_the_clock(clock: Clock) -> None:
     """It is asked for once."""
     assert clock.time_of_day() == 50.0

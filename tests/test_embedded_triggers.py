@@ -308,7 +308,8 @@ def test_deliveries_in_turn_wait_for_each_other(bench: Bench, owner: Worker, tri
     deliveries = [(binding(), {"n": n}, None) for n in range(3)]
     triggers.deliver_in_turn(iter(deliveries))
     settled(bench)
-    for n, outcome in enumerate(({"result": 1}, {"error": {"code": "E", "message": "m"}}, {})):
+    outcomes: list[dict[str, Any]] = [{"result": 1}, {"error": {"code": "E", "message": "m"}}, {}]
+    for n, outcome in enumerate(outcomes):
         (call,) = owner.takes()
         assert call["data"] == {"n": n}
         owner.sends("invocationresult", invocation_id=call["invocation_id"], function_id="f", **outcome)
