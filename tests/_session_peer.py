@@ -126,7 +126,7 @@ class Peer:
 
     def register(self, function_id: str) -> Registration:
         """Offer a function."""
-        return self.session.register(wire.RegisterFunction(function_id), handler=None)
+        return self.session.registrar.register(wire.RegisterFunction(function_id), handler=None)
 
     def answer(self, payload: Any = None, *, epoch: int | None = None, age: float = 1.0, now: float = 0.0) -> None:
         """Queue the answer of a handler that took `age` seconds."""

@@ -30,6 +30,9 @@ class FaultyStream(trio.abc.Stream):
         self._said: deque[bytes] = deque()
         self._reading = trio.CancelScope()
         self._is_cut = False
+        self.upgraded = trio.Event()
+        """Set as soon as the engine has answered anything: its handshake, and with it, or soon after, its greeting."""
+
         self.is_ghost = False
         """Whether the peer hears nothing when the client lets go, as when its host has vanished."""
 
@@ -66,7 +69,9 @@ class FaultyStream(trio.abc.Stream):
         while not self._said:
             self._check()
             with trio.CancelScope() as self._reading:
-                return await self._inner.receive_some(max_bytes)
+                data = await self._inner.receive_some(max_bytes)
+                self.upgraded.set()
+                return data
         await trio.lowlevel.checkpoint()
         return self._said.popleft()
 

@@ -35,7 +35,8 @@ from iii_trio.errors import (
     RegistrationRejectedError,
 )
 from iii_trio.testing import open_engine
-from tests.conftest import Gate, Link, start
+from tests.conftest import FaultyStream, Gate, Link, start
+from tests.interop.engines import until
 
 pytestmark = pytest.mark.engine
 
@@ -75,7 +76,7 @@ async def engine_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     if request.param == "real":
         yield os.environ["III_TEST_URL"]
         return
-    async with open_engine(port=0) as engine:
+    async with open_engine(port=0, namespace_grace_ms=1_500) as engine:  # as in tests/engine.yaml
         yield engine.url
         assert engine.undecodable == ()
 
@@ -357,6 +358,21 @@ async def test_an_id_has_one_owner(engine_url: str, fresh: str) -> None:
 
 
 @within(30)
+async def test_an_id_that_the_engine_reserves_has_no_owner(engine_url: str, fresh: str) -> None:
+    """Outside of ``default`` nobody has an id of the engine's; there is nobody to wait for, and the worker lives on."""
+    async with open_iii(engine_url, InitOptions(namespace=fresh)) as iii:
+        ref = iii.register_function("engine::mine", _echo, force=True, on_conflict="standby")
+        with pytest.raises(RegistrationRejectedError, match="is refused in namespace") as caught:
+            await ref.wait_registered()
+        assert (caught.value.code, caught.value.owner_worker_id) == ("FUNCTION_NAMESPACE_CONFLICT", "")
+        assert (caught.value.namespace, caught.value.function_id) == (fresh, "engine::mine")
+        statistics = iii.statistics()
+        assert (statistics.refused_registrations, statistics.standby_functions) == (1, 0)
+        await iii.register_function("mine", _echo).wait_registered()
+        assert await iii.trigger("mine", 1) == 1
+
+
+@within(30)
 async def test_a_name_has_one_owner(engine_url: str, fresh: str) -> None:
     """The second worker is refused on entering, and says whose name it is."""
     options = InitOptions(worker_name=fresh)
@@ -405,6 +421,51 @@ async def test_the_engine_lists_what_a_function_says_of_itself(engine_url: str, 
         worker = (await iii.trigger("engine::workers::info", {"name": fresh}))["worker"]
         assert (worker["description"], worker["runtime"]) == ("Sells.", "python")
         assert (worker["id"], worker["pid"]) == (iii.statistics().worker_id, os.getpid())
+
+
+class SlowOnce(Link[Engine]):
+    """Keeps the first words of the second connection for longer than the engine waits for a namespace."""
+
+    HOLD: Final = 2.0
+
+    def __init__(self, engine: Engine, nursery: trio.Nursery) -> None:
+        super().__init__(engine)
+        self._nursery = nursery
+        self._count = 0
+
+    async def open_stream(self) -> trio.abc.Stream:
+        stream = await super().open_stream()
+        self._count += 1
+        if self._count == 2:
+            self._nursery.start_soon(self._hold, self.wire)
+        return stream
+
+    async def _hold(self, wire: FaultyStream) -> None:
+        await wire.upgraded.wait()
+        wire.stall()
+        await trio.sleep(self.HOLD)
+        wire.flow()
+
+
+@pytest.mark.slow
+@within(30)
+async def test_a_namespace_that_came_too_late_is_noticed_and_the_connection_renewed(
+    sut: Engine, fresh: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The engine had settled for `default` and confirmed the registration; the functions end up where they belong."""
+    async with trio.open_nursery() as nursery:
+        link = SlowOnce(sut, nursery)
+        async with link.client(worker_name=fresh, namespace=fresh) as worker, open_iii(sut.url) as outside:
+            await worker.register_function(f"{fresh}::echo", _echo).wait_registered()
+            assert await outside.trigger(f"{fresh}::echo", 1, namespace=fresh) == 1
+            link.wire.cut()
+            await until(lambda: worker.statistics().connects == 3)
+            assert f"the engine put this worker into 'default' in place of {fresh!r}" in caplog.text
+            await worker.wait_connected()
+            assert await outside.trigger(f"{fresh}::echo", 2, namespace=fresh) == 2
+            with pytest.raises(InvocationError, match="not found"):
+                await outside.trigger(f"{fresh}::echo", 3)
+            assert worker.statistics().reconnects == 1
 
 
 @within(30)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -51,11 +53,20 @@ def test_a_multiplier_that_overflows_means_the_maximum(multiplier: float) -> Non
     assert delay(64, config, 0.5) == delay(10_000, config, 0.5) == 30.0
 
 
+@pytest.mark.parametrize("random", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_a_wait_without_a_maximum_may_become_infinite_and_stays_a_number(jitter: float, random: float) -> None:
+    """Whatever the jitter; a port that refuses is asked all the same."""
+    config = ReconnectionConfig(max_delay_ms=math.inf, jitter_factor=jitter)
+    assert delay(10**6, config, random) == math.inf
+    assert delay(10**6, config, random, refused=True) == REFUSED_MAX_DELAY
+
+
 @given(
     st.builds(
         ReconnectionConfig,
-        initial_delay_ms=st.floats(0.001, 1e12),
-        max_delay_ms=st.floats(0.001, 1e12),
+        initial_delay_ms=st.floats(0.001, 1e12) | st.just(math.inf),
+        max_delay_ms=st.floats(0.001, 1e12) | st.just(math.inf),
         backoff_multiplier=st.floats(1, 1e300),
         jitter_factor=st.floats(0, 1),
     ),
@@ -76,3 +87,14 @@ def test_a_wait_is_always_a_time(config: ReconnectionConfig, attempt: int, rando
 def test_a_wait_is_never_shorter_than_the_one_before(attempt: int, random: float) -> None:
     """With the same luck."""
     assert delay(attempt, ReconnectionConfig(), random) <= delay(attempt + 1, ReconnectionConfig(), random)
+
+
+def test_a_thousand_clients_do_not_come_back_together() -> None:
+    """Whichever attempt it is, no twentieth of the time over which they spread has more than a tenth of them."""
+    numbers = Random(1)
+    for attempt in (0, 3, 9):
+        exact = delay(attempt, ReconnectionConfig(jitter_factor=0), 0.5)
+        waits = [delay(attempt, ReconnectionConfig(), numbers.random()) for _ in range(1_000)]
+        slots = Counter(int((wait / exact - 0.7) / 0.6 * 20) for wait in waits)
+        assert {*slots} <= {*range(20)}
+        assert max(slots.values()) <= 100

@@ -26,8 +26,8 @@ def test_functions_are_withdrawn_behind_the_calls_and_before_a_barrier(peer: Pee
     assert peer.session.client.state is Client.DRAINING
     peer.session.ping()
     peer.void("x")
-    peer.session.withdraw()
-    assert (peer.session.is_withdrawing, peer.session.is_withdrawn) == (True, False)
+    peer.session.registrar.withdraw()
+    assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (True, False)
     assert kinds(peer.take()) == [
         "ping",
         "registerfunction b",
@@ -38,20 +38,20 @@ def test_functions_are_withdrawn_behind_the_calls_and_before_a_barrier(peer: Pee
     ]
     assert peer.say("pong") is None
     assert peer.say("pong") == Withdrawn()
-    assert (peer.session.is_withdrawing, peer.session.is_withdrawn) == (False, True)
+    assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, True)
 
 
 def test_what_was_withdrawn_still_serves_what_comes(peer: Peer) -> None:
     """It counts no longer, and is offered on no other connection, but is found."""
     registration = peer.register("f")
     peer.ready()
-    peer.session.withdraw()
+    peer.session.registrar.withdraw()
     peer.take()
-    assert len(peer.session.registry) == 0
+    assert len(peer.session.registrar.registry) == 0
     frame = peer.say("invokefunction", function_id="f", data=1, invocation_id="00000000-0000-4000-8000-000000000001")
     assert isinstance(frame, InvokeFunction)
-    assert peer.session.registry.find("f") is registration
-    peer.session.unregister(registration)
+    assert peer.session.registrar.registry.find("f") is registration
+    peer.session.registrar.unregister(registration)
     assert peer.take() == []
     peer.session.disconnected("gone", 0.0)
     peer.ready("w2")
@@ -62,26 +62,26 @@ def test_a_lost_link_ends_the_withdrawal_without_a_proof(peer: Peer) -> None:
     """Also one that was lost before the ping was sent; a later pong proves nothing."""
     peer.register("f")
     peer.ready()
-    peer.session.withdraw()
+    peer.session.registrar.withdraw()
     peer.session.disconnected("gone", 0.0)
-    assert (peer.session.is_withdrawing, peer.session.is_withdrawn) == (False, False)
+    assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, False)
     peer.ready("w2")
-    assert not peer.session.is_withdrawn
+    assert not peer.session.registrar.is_withdrawn
 
 
 def test_offline_nothing_is_waited_for(peer: Peer) -> None:
     """The engine has no function of a worker that is not connected."""
     peer.register("f")
-    peer.session.withdraw()
-    assert (peer.session.is_withdrawing, peer.session.is_withdrawn) == (False, False)
+    peer.session.registrar.withdraw()
+    assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, False)
     assert peer.session.outbox.frames == 0
 
 
 def test_without_functions_there_is_nothing_to_prove(peer: Peer) -> None:
     """No frame is sent."""
     peer.ready()
-    peer.session.withdraw()
-    assert (peer.session.is_withdrawing, peer.session.is_withdrawn) == (False, True)
+    peer.session.registrar.withdraw()
+    assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, True)
     assert peer.take() == []
 
 
@@ -91,7 +91,7 @@ def test_a_function_of_somebody_elses_is_not_withdrawn(peer: Peer) -> None:
     peer.register("ours")
     peer.ready()
     peer.reject("theirs")
-    peer.session.withdraw()
+    peer.session.registrar.withdraw()
     assert kinds(peer.take()) == ["unregisterfunction ours", "ping"]
 
 
@@ -99,7 +99,7 @@ def test_a_withdrawal_in_the_replay_follows_it(peer: Peer) -> None:
     """What the replay offers is withdrawn when calls flow."""
     peer.register("f")
     peer.replay()
-    peer.session.withdraw()
+    peer.session.registrar.withdraw()
     assert peer.take() == []
     peer.confirm()
     assert kinds(peer.take()) == ["unregisterfunction f", "ping"]
@@ -114,7 +114,7 @@ def test_whoever_waits_for_a_verdict_is_woken_by_the_end(peer: Peer, withdrawn: 
     registration.waiters.append(lambda: woken.append(registration.verdict))
     peer.session.drain()
     if withdrawn:
-        peer.session.withdraw()
+        peer.session.registrar.withdraw()
     assert woken == []
     peer.session.close()
     assert woken == [Verdict.PENDING]

@@ -173,7 +173,9 @@ class SessionLaws(RuleBasedStateMachine):
     @rule()
     def greet(self) -> None:
         name = f"worker {self.session.epoch}"
-        self.engine = EngineModel(self.session.epoch, self.ghosts, [each.id for each in self.session.registry])
+        self.engine = EngineModel(
+            self.session.epoch, self.ghosts, [each.id for each in self.session.registrar.registry]
+        )
         assert self._receive({"type": "workerregistered", "worker_id": name, "reattach_token": name}) is None
         self.ghosts = [*self.ghosts, name]
         if len(self.ghosts) > MAX_GHOSTS:
@@ -315,21 +317,21 @@ class SessionLaws(RuleBasedStateMachine):
 
     @rule(function_id=st.sampled_from(IDS))
     def register(self, function_id: str) -> None:
-        if self.session.registry.find(function_id) is None:
-            self.registrations.append(self.session.register(wire.RegisterFunction(function_id), None))
+        if self.session.registrar.registry.find(function_id) is None:
+            self.registrations.append(self.session.registrar.register(wire.RegisterFunction(function_id), None))
         else:
             with pytest.raises(ConfigurationError):
-                self.session.register(wire.RegisterFunction(function_id), None)
+                self.session.registrar.register(wire.RegisterFunction(function_id), None)
 
     @precondition(lambda self: self.registrations)
     @rule(which=st.integers(0, 50))
     def unregister(self, which: int) -> None:
-        self.session.unregister(self.registrations[which % len(self.registrations)])
+        self.session.registrar.unregister(self.registrations[which % len(self.registrations)])
 
     @precondition(lambda self: self.registrations)
     @rule(which=st.integers(0, 50))
     def confirm(self, which: int) -> None:
-        self.session.confirm(self.registrations[which % len(self.registrations)])
+        self.session.registrar.confirm(self.registrations[which % len(self.registrations)])
 
     @precondition(lambda self: self.steps > 25 and not self.session.is_final)
     @rule(fails=st.booleans())
@@ -381,7 +383,7 @@ class SessionLaws(RuleBasedStateMachine):
     @invariant()
     def verdicts_are_true(self) -> None:
         for registration in self.registrations:
-            listed = self.session.registry.find(registration.id) is registration
+            listed = self.session.registrar.registry.find(registration.id) is registration
             match registration.verdict:
                 case Verdict.WITHDRAWN:
                     assert not listed
@@ -402,10 +404,12 @@ class SessionLaws(RuleBasedStateMachine):
         engine = self.engine
         assert engine is not None
         for registration in self.registrations:
-            self.session.confirm(registration)
+            self.session.registrar.confirm(registration)
         self._pump(engine)
-        assert {each.id for each in self.session.registry if each.verdict is Verdict.REFUSED} <= TAKEN
-        assert {each.id for each in self.session.registry if each.verdict is Verdict.ACCEPTED} == engine.functions
+        assert {each.id for each in self.session.registrar.registry if each.verdict is Verdict.REFUSED} <= TAKEN
+        assert {
+            each.id for each in self.session.registrar.registry if each.verdict is Verdict.ACCEPTED
+        } == engine.functions
         assert Verdict.PENDING not in {each.verdict for each in self.registrations}
         assert self.session.outbox.frames == self.voids == 0
         if not self.session.is_final:

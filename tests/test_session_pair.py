@@ -150,20 +150,20 @@ class Client:
 
     def register(self, function_id: str) -> Registration | None:
         """Offer a function, unless it is offered already."""
-        if self.session.registry.find(function_id) is not None:
+        if self.session.registrar.registry.find(function_id) is not None:
             return None
-        return self.session.register(wire.RegisterFunction(function_id, metadata={"by": "test"}), None)
+        return self.session.registrar.register(wire.RegisterFunction(function_id, metadata={"by": "test"}), None)
 
     def unregister(self, function_id: str) -> None:
         """Take it back."""
-        registration = self.session.registry.find(function_id)
+        registration = self.session.registrar.registry.find(function_id)
         if registration is not None:
-            self.session.unregister(registration)
+            self.session.registrar.unregister(registration)
 
     def confirm(self) -> None:
         """Ask for the verdicts that are missing."""
-        for registration in self.session.registry:
-            self.session.confirm(registration)
+        for registration in self.session.registrar.registry:
+            self.session.registrar.confirm(registration)
 
     def call(self, payload: Any, function_id: str = "echo") -> Pending:
         """Call and wait."""
@@ -210,7 +210,7 @@ class Client:
 
     def verdict(self, function_id: str = "echo") -> Verdict:
         """What the engine made of a function."""
-        registration = self.session.registry.find(function_id)
+        registration = self.session.registrar.registry.find(function_id)
         assert registration is not None
         return registration.verdict
 
@@ -335,7 +335,9 @@ def test_every_call_ends_once_and_truly_whatever_happens_to_the_links(steps: lis
                 if pending.call.error.fate is Fate.NOT_RUN:
                     assert pending.call.id not in world.answers
     for function_id in ("echo", "other"):
-        verdicts = [client.verdict(function_id) for client in clients if client.session.registry.find(function_id)]
+        verdicts = [
+            client.verdict(function_id) for client in clients if client.session.registrar.registry.find(function_id)
+        ]
         assert verdicts.count(Verdict.PENDING) == 0
         assert verdicts.count(Verdict.ACCEPTED) <= 1
 

@@ -173,7 +173,7 @@ def test_ready_is_the_register_call_and_the_barrier_in_either_order(peer: Peer, 
     first, second = replies if pong_first else reversed(replies)
     assert first() is None
     assert not peer.session.is_ready
-    assert [each.verdict for each in peer.session.registry] == [Verdict.PENDING]
+    assert [each.verdict for each in peer.session.registrar.registry] == [Verdict.PENDING]
     assert second() == Ready()
     assert peer.session.is_ready
     assert peer.session.client.state is Client.ONLINE
@@ -294,7 +294,7 @@ def test_a_worker_that_cannot_be_announced_is_refused_at_once(worker: dict[str, 
 def test_a_value_that_changes_after_its_registration_cannot_spoil_a_replay(peer: Peer) -> None:
     """What was checked is what is sent."""
     schema = {"type": "object"}
-    peer.session.register(wire.RegisterFunction("f", request_format=schema), None)
+    peer.session.registrar.register(wire.RegisterFunction("f", request_format=schema), None)
     schema["type"] = "\ud800"
     assert peer.replay()[1]["request_format"] == {"type": "object"}
 
@@ -340,7 +340,7 @@ def test_an_id_that_is_taken_or_cannot_be_sent_changes_nothing(peer: Peer) -> No
         peer.register("f")
     with pytest.raises(PayloadError):
         peer.register("\ud800")
-    assert list(peer.session.registry) == [first]
+    assert list(peer.session.registrar.registry) == [first]
     assert peer.take() == []
 
 
@@ -349,10 +349,10 @@ def test_a_barrier_confirms_all_that_was_offered_before_it(peer: Peer) -> None:
     peer.ready()
     one, other = peer.register("one"), peer.register("other")
     for _ in range(2):
-        peer.session.confirm(one)
-        peer.session.confirm(other)
+        peer.session.registrar.confirm(one)
+        peer.session.registrar.confirm(other)
     late = peer.register("late")
-    peer.session.confirm(late)
+    peer.session.registrar.confirm(late)
     assert kinds(peer.take()) == [
         "registerfunction one",
         "registerfunction other",
@@ -370,7 +370,7 @@ def test_barriers_are_answered_in_the_order_in_which_they_were_sent(peer: Peer) 
     """A sign of life that overtakes a registration does not confirm it."""
     peer.ready()
     registration = peer.register("f")
-    peer.session.confirm(registration)
+    peer.session.registrar.confirm(registration)
     peer.session.ping()
     assert kinds(peer.take()) == ["ping", "registerfunction f", "ping"]
     peer.say("pong")
@@ -383,7 +383,7 @@ def test_a_pong_to_a_barrier_that_was_not_sent_yet_confirms_nothing(peer: Peer) 
     """It waits in the outbox, so this pong is about something else."""
     peer.ready()
     registration = peer.register("f")
-    peer.session.confirm(registration)
+    peer.session.registrar.confirm(registration)
     peer.say("pong")
     assert registration.verdict is Verdict.PENDING
     assert peer.session.counters.unexpected_frames == 1
@@ -392,9 +392,9 @@ def test_a_pong_to_a_barrier_that_was_not_sent_yet_confirms_nothing(peer: Peer) 
 def test_a_confirmed_or_offline_registration_needs_no_barrier(peer: Peer) -> None:
     """The replay has one already."""
     registration = peer.register("f")
-    peer.session.confirm(registration)
+    peer.session.registrar.confirm(registration)
     peer.ready()
-    peer.session.confirm(registration)
+    peer.session.registrar.confirm(registration)
     assert peer.take() == []
 
 
@@ -402,13 +402,13 @@ def test_a_registration_that_was_withdrawn_or_replayed_needs_no_barrier_either(p
     """The one has its verdict, the other a barrier of the new connection."""
     peer.ready()
     withdrawn, replayed = peer.register("withdrawn"), peer.register("replayed")
-    peer.session.unregister(withdrawn)
+    peer.session.registrar.unregister(withdrawn)
     peer.take()
-    peer.session.confirm(withdrawn)
+    peer.session.registrar.confirm(withdrawn)
     assert peer.take() == []
     peer.session.disconnected("gone", 0.0)
     peer.ready("w2")
-    peer.session.confirm(replayed)
+    peer.session.registrar.confirm(replayed)
     assert peer.take() == []
 
 
@@ -456,14 +456,14 @@ def test_a_withdrawn_function_is_withdrawn_once(peer: Peer) -> None:
     """Behind its registration when that still waits; later answers do not bring it back."""
     peer.ready()
     registration = peer.register("f")
-    peer.session.confirm(registration)
+    peer.session.registrar.confirm(registration)
     for _ in range(2):
-        peer.session.unregister(registration)
+        peer.session.registrar.unregister(registration)
     assert kinds(peer.take()) == ["registerfunction f", "ping", "unregisterfunction f"]
     peer.say("pong")
     assert registration.verdict is Verdict.WITHDRAWN
-    assert len(peer.session.registry) == 0
-    peer.session.confirm(registration)
+    assert len(peer.session.registrar.registry) == 0
+    peer.session.registrar.confirm(registration)
     assert peer.take() == []
 
 
@@ -473,7 +473,7 @@ def test_a_function_that_the_engine_never_had_is_not_withdrawn_there(peer: Peer,
     registration = peer.register("f")
     if connected:
         peer.connect()
-    peer.session.unregister(registration)
+    peer.session.registrar.unregister(registration)
     assert registration.verdict is Verdict.WITHDRAWN
     if not connected:
         peer.connect()
@@ -489,9 +489,9 @@ def test_control_frames_die_with_their_connection_and_are_replayed_once(peer: Pe
     kept, withdrawn = peer.register("kept"), peer.register("withdrawn")
     peer.ready()
     peer.void("stays")
-    peer.session.unregister(withdrawn)
+    peer.session.registrar.unregister(withdrawn)
     new = peer.register("new")
-    peer.session.confirm(new)
+    peer.session.registrar.confirm(new)
     peer.session.ping()
     peer.session.disconnected("gone", 0.0)
     assert peer.session.outbox.frames == 1
@@ -652,8 +652,8 @@ def test_every_call_wakes_the_writer(peer: Peer) -> None:
     peer.void()
     peer.answer()
     registration = peer.register("f")
-    peer.session.confirm(registration)
-    peer.session.unregister(registration)
+    peer.session.registrar.confirm(registration)
+    peer.session.registrar.unregister(registration)
     peer.session.ping()
     assert woken == [1, 2, 3, 4, 5, 6, 7]
 

@@ -22,7 +22,7 @@ def peer() -> Peer:
 
 def stand_by(peer: Peer, function_id: str = "f") -> Registration:
     """A function that somebody else owns."""
-    registration = peer.session.register(RegisterFunction(function_id), None, "standby")
+    registration = peer.session.registrar.register(RegisterFunction(function_id), None, "standby")
     peer.take()
     peer.reject(function_id)
     return registration
@@ -44,13 +44,13 @@ def test_the_wait_begins_with_the_refusal(peer: Peer) -> None:
     assert registration.verdict is Verdict.STANDBY
     peer.say("pong")
     assert (registration.verdict, registration.error) == (Verdict.ACCEPTED, None)
-    assert len(peer.session.standby) == 0
+    assert len(peer.session.registrar.standby) == 0
 
 
 def test_a_pong_for_an_earlier_barrier_grants_nothing(peer: Peer) -> None:
     """It was behind the question that was refused; only the one behind the last question proves anything."""
-    registration = peer.session.register(RegisterFunction("f"), None, "standby")
-    peer.session.confirm(registration)
+    registration = peer.session.registrar.register(RegisterFunction("f"), None, "standby")
+    peer.session.registrar.confirm(registration)
     peer.take()
     peer.reject("f")
     peer.session.expire(0.0)
@@ -82,15 +82,15 @@ def test_what_was_refused_together_is_asked_for_together(peer: Peer) -> None:
 def test_a_question_in_flight_is_taken_back_by_unregistering(peer: Peer) -> None:
     """The engine may have granted it; what only waits is the owner's, and nothing is said about it."""
     asked, waiting = stand_by(peer, "a"), stand_by(peer, "b")
-    peer.session.unregister(waiting)
+    peer.session.registrar.unregister(waiting)
     peer.session.expire(0.0)
     peer.session.expire(5.0)
     peer.take()
-    peer.session.unregister(asked)
+    peer.session.registrar.unregister(asked)
     assert [(frame["type"], frame["id"]) for frame in peer.take()] == [("unregisterfunction", "a")]
     peer.say("pong")
     assert (asked.verdict, waiting.verdict) == (Verdict.WITHDRAWN, Verdict.WITHDRAWN)
-    assert (len(peer.session.standby), peer.session.next_deadline()) == (0, math.inf)
+    assert (len(peer.session.registrar.standby), peer.session.next_deadline()) == (0, math.inf)
 
 
 def test_nothing_is_asked_without_a_ready_connection(peer: Peer) -> None:
@@ -99,7 +99,7 @@ def test_nothing_is_asked_without_a_ready_connection(peer: Peer) -> None:
     peer.session.expire(0.0)
     peer.session.disconnected("gone", 1.0)
     assert (registration.verdict, registration.error) == (Verdict.PENDING, None)
-    assert len(peer.session.standby) == 0
+    assert len(peer.session.registrar.standby) == 0
     peer.session.expire(50.0)
     peer.replay("w2")
     peer.reject("f")
@@ -112,17 +112,24 @@ def test_nothing_is_asked_without_a_ready_connection(peer: Peer) -> None:
     assert peer.session.next_deadline() == 66.0
 
 
-def test_only_an_owner_can_leave(peer: Peer) -> None:
-    """A refusal for another reason ends a standby too."""
+@pytest.mark.parametrize(
+    ("code", "owner"),
+    [
+        pytest.param("RESERVED", "somebody", id="another reason"),
+        pytest.param("FUNCTION_NAMESPACE_CONFLICT", "", id="the engine keeps the id for itself"),
+    ],
+)
+def test_only_an_owner_can_leave(peer: Peer, code: str, owner: str) -> None:
+    """A refusal that nobody's leaving can change ends a standby too."""
     registration = stand_by(peer)
     peer.session.expire(0.0)
     peer.session.expire(5.0)
     peer.take()
-    peer.say("registrationrejected", code="RESERVED", namespace="default", function_id="f", owner_worker_id="")
+    peer.say("registrationrejected", code=code, namespace="default", function_id="f", owner_worker_id=owner)
     assert registration.verdict is Verdict.REFUSED
     peer.say("pong")
     assert registration.verdict is Verdict.REFUSED
-    assert (len(peer.session.standby), peer.session.next_deadline()) == (0, math.inf)
+    assert (len(peer.session.registrar.standby), peer.session.next_deadline()) == (0, math.inf)
 
 
 # ---- the name -------------------------------------------------------------------------------------------------------

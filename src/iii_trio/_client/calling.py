@@ -163,7 +163,9 @@ class Caller:
                 data=wanted.payload,
                 invocation_id=call_id,
                 action=_wire_action(wanted.action),
-                namespace=target_namespace(wanted.function_id, wanted.namespace, session.namespace, session.registry),
+                namespace=target_namespace(
+                    wanted.function_id, wanted.namespace, session.namespace, session.registrar.registry
+                ),
                 metadata=wanted.metadata if metadata is _AS_WANTED else metadata,
             )
         )

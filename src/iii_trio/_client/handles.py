@@ -46,7 +46,7 @@ class FunctionRef(Generic[F]):
 
         Invocations that run go on, and those that the engine sent before it knew are refused ``function_not_found``.
         """
-        self._session.unregister(self._registration)
+        self._session.registrar.unregister(self._registration)
 
     async def wait_registered(self) -> None:
         """Wait until the engine has the function.
@@ -64,7 +64,7 @@ class FunctionRef(Generic[F]):
         """
         registration = self._registration
         while registration.is_open and not self._session.is_final:
-            self._session.confirm(registration)
+            self._session.registrar.confirm(registration)
             await _next_change(registration)
         await trio.lowlevel.checkpoint()
         if registration.verdict is Verdict.REFUSED and registration.error is not None:

@@ -207,8 +207,8 @@ class Lifecycle:
         """
         dispatcher = self.dispatcher
         await dispatcher.wait_ended(dispatcher.active)
-        self.session.withdraw()
-        while self.session.is_withdrawing:
+        self.session.registrar.withdraw()
+        while self.session.registrar.is_withdrawing:
             await self.changed.park()
         while dispatcher.active:
             await dispatcher.wait_idle()
@@ -309,11 +309,13 @@ class _Tally:
     finished: int | None = attrs.field(default=None, init=False)
     cancelled: list[str] = attrs.field(factory=list, init=False)
     _ended: int = attrs.field(init=False)
+    _stopped: int = attrs.field(init=False)
     _unsent: int = attrs.field(init=False)
     _dropped: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._ended = self.dispatcher.ended
+        self._stopped = self.dispatcher.counters.cancelled
         self._unsent = self.session.counters.unsent_calls
         self._dropped = self.session.counters.dropped_results
 
@@ -324,7 +326,9 @@ class _Tally:
     def freeze(self) -> None:
         """From here on handlers are cancelled; only the first time counts."""
         if self.finished is None:
-            self.finished = self.dispatcher.ended - self._ended
+            # Until now nothing but a lost connection has cancelled any.
+            lost = self.dispatcher.counters.cancelled - self._stopped
+            self.finished = self.dispatcher.ended - self._ended - lost
             self.cancelled = sorted(task.frame.function_id for task in self.dispatcher.active)
 
     def report(self) -> DrainReport:
@@ -336,6 +340,6 @@ class _Tally:
             cancelled_handlers=tuple(self.cancelled),
             unsent_calls=counters.unsent_calls - self._unsent,
             dropped_results=counters.dropped_results - self._dropped,
-            withdrawn=self.session.is_withdrawn,
+            withdrawn=self.session.registrar.is_withdrawn,
             seconds=self.age(),
         )

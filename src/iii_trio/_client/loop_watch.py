@@ -69,7 +69,7 @@ class LoopWatch(trio.abc.Instrument):
     def _who(self, task: trio.lowlevel.Task) -> str:
         invocation = running_invocation(task.context)
         if invocation is not None and self._serves(task):
-            registration = self._dispatcher.session.registry.find(invocation.function_id)
+            registration = self._dispatcher.session.registrar.registry.find(invocation.function_id)
             where = "" if registration is None else _place_of(registration.handler)
             return f"the handler of {invocation.function_id!r}{where}"
         return f"the task {task.name!r}{_place_in(task.coro)}"

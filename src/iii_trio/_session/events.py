@@ -30,11 +30,18 @@ class Conflict:
 
 
 @attrs.frozen
+class Misplaced:
+    """The engine has this worker in another namespace than its own, for as long as the connection lasts."""
+
+    reason: str
+
+
+@attrs.frozen
 class Withdrawn:
     """The engine sends no invocations any more."""
 
 
-Event: TypeAlias = InvokeFunction | Ready | Fatal | Conflict | Withdrawn
+Event: TypeAlias = InvokeFunction | Ready | Fatal | Conflict | Misplaced | Withdrawn
 """What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
 
 

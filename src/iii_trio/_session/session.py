@@ -19,13 +19,14 @@ from iii_trio._options import OnConflict
 from iii_trio._session import states
 from iii_trio._session.calls import Call, Calls, error_of
 from iii_trio._session.engine_identity import QUESTION, WORKERS_LIST
-from iii_trio._session.events import Conflict, Counters, Event, Fatal, Ready, Withdrawn
+from iii_trio._session.events import Conflict, Counters, Event, Fatal, Misplaced, Ready, Withdrawn
 from iii_trio._session.ghosts import Ghosts
 from iii_trio._session.healing import PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
-from iii_trio._session.registry import WORKER_CONFLICT, Registration, Registry, Verdict, rejection
-from iii_trio._session.standby import Standby
+from iii_trio._session.placement import DEFAULT_NAMESPACE, WORKERS_INFO, is_in_default, whereabouts
+from iii_trio._session.registrar import Barrier, Control, Registrar
+from iii_trio._session.registry import WORKER_CONFLICT, Registration, rejection
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
 from iii_trio._session.trace import Trace
 from iii_trio._wire import messages as wire
@@ -47,19 +48,6 @@ logger = logging.getLogger("iii_trio")
 REGISTER_WORKER: Final = "engine::workers::register"
 
 _LIVE: Final = (Connection.GREETED, Connection.REPLAYING, Connection.READY)
-
-
-@attrs.define(eq=False)
-class _Control:
-    """Key of a frame that keeps its order with calls and dies with its connection: the next replay does it anew."""
-
-
-@attrs.define(eq=False)
-class _Barrier(_Control):
-    """Key of a ping: when its pong comes, everything sent before it was handled."""
-
-    registrations: list[Registration] = attrs.field(factory=list)
-    confirms_replay: bool = False
 
 
 @attrs.define(eq=False)
@@ -104,9 +92,8 @@ class Session:
     counters: Counters = attrs.field(factory=Counters)
     healing: Healing = attrs.field(factory=Healing)
     ghosts: Ghosts = attrs.field(factory=Ghosts)
-    registry: Registry = attrs.field(factory=Registry)
-    standby: Standby = attrs.field(
-        default=attrs.Factory(lambda self: Standby(self.random), takes_self=True), init=False
+    registrar: Registrar = attrs.field(
+        default=attrs.Factory(lambda self: self._new_registrar(), takes_self=True), init=False
     )
     calls: Calls = attrs.field(factory=Calls)
     epoch: int = 0
@@ -123,19 +110,22 @@ class Session:
     )
     connection: Machine[Connection, ConnectionEvent] | None = attrs.field(default=None, init=False)
     _ids: InvocationIds = attrs.field(factory=InvocationIds, init=False)
-    _barriers: deque[_Barrier] = attrs.field(factory=deque, init=False)
-    _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
-    _register_id: str | None = attrs.field(default=None, init=False)
-    _question_id: str | None = attrs.field(default=None, init=False)
+    _barriers: deque[Barrier] = attrs.field(factory=deque, init=False)
+    _asked: dict[str, Callable[[wire.InvocationResult], Event | None]] = attrs.field(factory=dict, init=False)
+    """What the session itself has asked the engine on this connection, and who takes the answer."""
+
+    _is_placed: bool = attrs.field(default=False, init=False)
+    """Whether the engine knows this worker, and has it in its namespace."""
+
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
-    _withdrawal: _Barrier | None = attrs.field(default=None, init=False)
-    is_withdrawn: bool = attrs.field(default=False, init=False)
-    """Whether the engine has confirmed that it sends no invocations any more, or never had a function of ours."""
 
     def __attrs_post_init__(self) -> None:
         # A name that cannot be sent is refused here (`PayloadError`), and not in the middle of a connection.
-        self._encode_register(self._ids.fresh())
+        self.encode(wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=self._ids.fresh()))
+
+    def _new_registrar(self) -> Registrar:
+        return Registrar(self.encode, self._put_ordered, self._replay_is_over, lambda: self.random())
 
     def _moved(self, event: ClientEvent | ConnectionEvent | None, reason: str | None, cause: str | None) -> None:
         self.on_move(event, reason, cause)
@@ -157,7 +147,7 @@ class Session:
         """We are about to close the connection; nothing is sent on it any more."""
         if self.connection is not None and self.connection.allows(ConnectionEvent.CLOSE):
             self.connection.fire(ConnectionEvent.CLOSE)
-            self._register_id = None
+            self._asked.clear()
 
     def disconnected(self, reason: str, now: float) -> None:
         """The connection is gone. Calls that were sent on it end now; those that still wait stay for the next one."""
@@ -168,13 +158,12 @@ class Session:
         self.counters.dropped_results += self.outbox.results.clear()
         self.outbox.again.clear()
         self.healing.clear()
-        for key in [key for key in self.outbox.calls.frames if isinstance(key, _Control)]:
+        for key in [key for key in self.outbox.calls.frames if isinstance(key, Control)]:
             self.outbox.calls.discard(key)
         self._barriers.clear()
-        self._unconfirmed.clear()
-        self._register_id = self._question_id = self._replayed = self._withdrawal = None
-        self.registry.reset()
-        self.standby.clear()
+        self._asked.clear()
+        self._is_placed, self._replayed = False, None
+        self.registrar.disconnected()
         if self.client.state is Client.ONLINE:
             self._grace_ends = now + self.offline_grace
             self.wake_timer()
@@ -219,11 +208,6 @@ class Session:
         return self.client.state is Client.DRAINING
 
     @property
-    def is_withdrawing(self) -> bool:
-        """Whether the engine has yet to confirm, on the present connection, that it heard of `withdraw`."""
-        return self._withdrawal is not None
-
-    @property
     def is_ready(self) -> bool:
         """Whether calls flow."""
         return self.connection is not None and self.connection.state is Connection.READY
@@ -244,14 +228,14 @@ class Session:
         for key, _ in frames:
             if type(key) is Call:
                 key.sent = True
-            elif type(key) is _Barrier:
+            elif type(key) is Barrier:
                 self._barriers.append(key)
         return [frame for _, frame in frames]
 
     def ping(self) -> None:
         """Ask the engine for a sign of life."""
         if self.connection is not None and self.connection.state in _LIVE:
-            self._put_first(_Barrier(), self.encode(wire.Ping()))
+            self._put_first(Barrier(), self.encode(wire.Ping()))
 
     def encode(self, frame: wire.Frame) -> bytes:
         """The frame as it will be sent; raises `PayloadError` when it cannot be."""
@@ -283,12 +267,12 @@ class Session:
     def next_deadline(self) -> float:
         """When `expire` has something to do; infinity for never."""
         due = min(self.calls.next_deadline(), self.healing.next_deadline(), self._grace_ends)
-        return min(due, self.standby.next_deadline()) if self._may_ask() else due
+        return min(due, self.registrar.standby.next_deadline()) if self._may_ask() else due
 
     def expire(self, now: float) -> None:
         """Do what is due: end overdue calls, send early answers again, give up waiting, ask for what stands by."""
         if self._may_ask():
-            self._ask_again(now)
+            self.registrar.ask_again(now)
         if now >= self._grace_ends:
             self._give_up_waiting()
         if due := self.healing.take_due(now):
@@ -324,71 +308,14 @@ class Session:
             if self.healing.keep(frame, now) and idle:
                 self.wake_timer()
 
-    # ---- registrations ----------------------------------------------------------------------------------------------
-
-    def register(self, frame: wire.RegisterFunction, handler: Any, on_conflict: OnConflict = "raise") -> Registration:
-        """List a function, and offer it to the engine now or with the next replay."""
-        encoded = self.encode(frame)
-        registration = self.registry.add(frame, encoded, handler, on_conflict)
-        if self._replay_is_over():
-            self._put_ordered(_Control(), encoded)
-            self._unconfirmed[registration] = None
-        return registration
-
-    def unregister(self, registration: Registration) -> None:
-        """Take a function back; calls that the engine sent before it knew are still served."""
-        is_ours = self._may_be_ours(registration)
-        self.standby.discard(registration)
-        if self.registry.remove(registration) and is_ours and self._replay_is_over():
-            self._unconfirmed.pop(registration, None)
-            self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
-
-    def withdraw(self) -> None:
-        """Take all functions back, for good; invocations that the engine sent before it knew are still served.
-
-        The engine's answer to the ping behind it is the proof that no other will come. A later connection offers nothing.
-        """
-        retired = self.registry.retire()
-        self._unconfirmed.clear()
-        if not retired:
-            self.is_withdrawn = True
-        elif self._replay_is_over():
-            for registration in retired:
-                if registration.verdict is not Verdict.REFUSED and self._may_be_ours(registration):
-                    self._put_ordered(_Control(), self.encode(wire.UnregisterFunction(registration.id)))
-            self._withdrawal = _Barrier()
-            self._put_ordered(self._withdrawal, self.encode(wire.Ping()))
-        self.standby.clear()
-
-    def confirm(self, registration: Registration) -> None:
-        """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
-        if registration in self._unconfirmed:
-            barrier = _Barrier(list(self._unconfirmed))
-            self._unconfirmed.clear()
-            self._put_ordered(barrier, self.encode(wire.Ping()))
-
-    def _may_be_ours(self, registration: Registration) -> bool:
-        """Whether the engine may have it as ours, and not as somebody else's."""
-        return registration.verdict is not Verdict.STANDBY or self.standby.is_asked(registration)
-
     def _may_ask(self) -> bool:
         """Whether what stands by is asked for: a client that is about to end takes nothing over."""
         return self.is_ready and self.client.state is Client.ONLINE
 
-    def _ask_again(self, now: float) -> None:
-        """Offer what another worker owned some seconds ago; the answer is a refusal, or the pong behind it."""
-        self.standby.schedule(now)
-        if due := self.standby.take_due(now):
-            barrier = _Barrier(due)
-            for registration in due:
-                self._put_ordered(_Control(), registration.encoded)
-            self._put_ordered(barrier, self.encode(wire.Ping()))
-            self.standby.asked(due, barrier)
-
     def _replay_is_over(self) -> bool:
         return self.connection is not None and self.connection.state in (Connection.REPLAYING, Connection.READY)
 
-    def _put_ordered(self, key: _Control, frame: bytes) -> None:
+    def _put_ordered(self, key: Control, frame: bytes) -> None:
         self.outbox.calls.put(key, frame)
         self.wake_writer()
 
@@ -452,19 +379,21 @@ class Session:
         assert self.connection is not None
         for ghost in self.ghosts:
             self._put_first(object(), self.encode(wire.Reattach(*ghost)))
-        self._register_id = self._ids.fresh()
-        self._put_first(object(), self._encode_register(self._register_id))
-        for registration in self.registry:
+        self._ask(REGISTER_WORKER, self.worker, self._receive_registration)
+        registrations = list(self.registrar.registry)
+        for registration in registrations:
             self._put_first(object(), registration.encoded)
         if self.on_engine is not None:
-            self._question_id = self._ids.fresh()
-            question = wire.InvokeFunction(WORKERS_LIST, QUESTION, invocation_id=self._question_id)
-            self._put_first(object(), self.encode(question))
-        self._put_first(_Barrier(list(self.registry), confirms_replay=True), self.encode(wire.Ping()))
+            self._ask(WORKERS_LIST, QUESTION, self._receive_identity)
+        self._put_first(Barrier(registrations, confirms_replay=True), self.encode(wire.Ping()))
         self.connection.fire(ConnectionEvent.REPLAY)
 
-    def _encode_register(self, invocation_id: str) -> bytes:
-        return self.encode(wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=invocation_id))
+    def _ask(self, function_id: str, data: Any, take: Callable[[wire.InvocationResult], Event | None]) -> None:
+        """Call a function of the engine before calls flow."""
+        frame = wire.InvokeFunction(function_id, data, invocation_id=self._ids.fresh())
+        self._put_first(object(), self.encode(frame))
+        assert frame.invocation_id is not None
+        self._asked[frame.invocation_id] = take
 
     def _pass_barrier(self) -> Event | None:
         barrier = self._barriers.popleft()
@@ -472,33 +401,29 @@ class Session:
             # Until the register call is answered too, the engine has only parked what was replayed.
             self._replayed = barrier.registrations
             return self._confirm_replay()
-        self._accept(barrier.registrations)
-        for registration in barrier.registrations:
-            if self.standby.grant(registration, barrier):
-                logger.info("the function %r is ours now", registration.id)
-                registration.decide(Verdict.ACCEPTED)
-        if barrier is not self._withdrawal:
-            return None
-        self._withdrawal, self.is_withdrawn = None, True
-        return Withdrawn()
+        return Withdrawn() if self.registrar.passed(barrier) else None
 
     def _receive_result(self, frame: wire.InvocationResult) -> Event | None:
         call = self.calls.get(frame.invocation_id)
         if call is None or not call.sent:
-            if frame.invocation_id == self._register_id:
-                return self._receive_registration(frame)
-            if frame.invocation_id == self._question_id and self.on_engine is not None:
-                self._question_id = None
-                self.on_engine(frame.result)
-                return None
-            self.counters.unknown_results += 1
-            return None
+            return self._receive_own(frame)
         self.calls.remove(call.id)
         if frame.error is None:
             call.settle(None if frame.result is wire.ABSENT else frame.result)
         else:
             call.settle(None, error_of(frame.error, call))
         return None
+
+    def _receive_own(self, frame: wire.InvocationResult) -> Event | None:
+        take = self._asked.pop(frame.invocation_id, None)
+        if take is not None:
+            return take(frame)
+        self.counters.unknown_results += 1
+        return None
+
+    def _receive_identity(self, frame: wire.InvocationResult) -> None:
+        if self.on_engine is not None:
+            self.on_engine(frame.result)
 
     def _receive_registration(self, frame: wire.InvocationResult) -> Event | None:
         """The engine's answer to the register call: it has a namespace and a name for us, or has not."""
@@ -511,46 +436,56 @@ class Session:
         if not isinstance(frame.result, dict) or frame.result.get("success") is not True:
             message = f"the engine did not register this worker: it answered {frame.result!r}"
             return Fatal(RegistrationRejectedError(message, code="registration_failed", namespace=self.namespace))
-        self._register_id = None
+        if self.namespace == DEFAULT_NAMESPACE:
+            return self._receive_place(None)
+        self._ask(WORKERS_INFO, whereabouts(self.worker["name"]), self._receive_place)
+        return None
+
+    def _receive_place(self, answer: wire.InvocationResult | None) -> Event | None:
+        """Where the engine has this worker; without an answer, where it was told to."""
+        if answer is not None and is_in_default(answer.result, self.worker_id):
+            return self._misplaced()
+        self._is_placed = True
         return self._confirm_replay()
 
+    def _misplaced(self) -> Misplaced:
+        return Misplaced(f"the engine put this worker into {DEFAULT_NAMESPACE!r} in place of {self.namespace!r}")
+
     def _confirm_replay(self) -> Ready | None:
-        """Ready means both: the register call succeeded, and the barrier behind the replay was passed."""
-        if self._register_id is not None or self._replayed is None:
+        """Ready means both: the engine has this worker where it belongs, and the barrier behind the replay was passed."""
+        if not self._is_placed or self._replayed is None:
             return None
         assert self.connection is not None
         self.connection.fire(ConnectionEvent.CONFIRMATION)
         self.ghosts.retired(self.worker_id)
-        self._accept(self._replayed)
+        self.registrar.accept(self._replayed)
         self._grace_ends = math.inf
         self.is_unavailable = False
         if self.client.allows(ClientEvent.READY):
             self.client.fire(ClientEvent.READY)
-        if self.standby:
+        if self.registrar.standby:
             self.wake_timer()
         self.wake_writer()
         return Ready()
 
-    def _accept(self, registrations: list[Registration]) -> None:
-        for registration in registrations:
-            if registration.verdict is Verdict.PENDING:
-                registration.decide(Verdict.ACCEPTED)
-
     def _receive_rejection(self, frame: wire.RegistrationRejected) -> Event | None:
-        error = rejection(frame)
         if frame.function_id is None:
-            is_conflict = error.code == WORKER_CONFLICT and self.on_conflict == "standby"
-            return self._stand_by(error) if is_conflict else Fatal(error)
-        registration = self.registry.refuse(frame.function_id, error)
-        if registration is None or self.standby.refused(registration):
+            return self._receive_name_conflict(frame)
+        if self.registrar.refused(frame.function_id, frame):
             self.counters.refused_registrations += 1
-            logger.warning("%s", error)
-        if registration is not None and registration.verdict is Verdict.STANDBY:
-            self._unconfirmed.pop(registration, None)
+        if self.registrar.standby:
             self.wake_timer()
         if self.trace is not None:
             self.trace("registration.refused", function_id=frame.function_id, code=frame.code)
         return None
+
+    def _receive_name_conflict(self, frame: wire.RegistrationRejected) -> Event:
+        error = rejection(frame)
+        if error.code != WORKER_CONFLICT:
+            return Fatal(error)
+        if frame.namespace != self.namespace:
+            return self._misplaced()
+        return self._stand_by(error) if self.on_conflict == "standby" else Fatal(error)
 
     def _stand_by(self, error: IIIError) -> Conflict:
         """Another worker has our name. The engine has retired our old connections by now, and closes this one."""
@@ -583,8 +518,7 @@ class Session:
         return f"there has been no connection to the engine for more than {self.offline_grace:g} s"
 
     def _end_all(self, reason: str) -> None:
-        for registration in [*self.registry, *self.registry.retired]:
-            registration.wake()
+        self.registrar.wake()
         for call in self.calls:
             self._end(call, ClientClosed, "SHUTDOWN", reason)
 

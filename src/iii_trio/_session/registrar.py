@@ -1,0 +1,168 @@
+"""What the engine is told of registrations, and what it makes of them.
+
+Success is never acknowledged, so a ping goes out behind what is registered: when its pong comes and no refusal came
+before it, the engine has accepted (docs/engine.md, "Registration").
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+
+from iii_trio._options import OnConflict
+from iii_trio._session.registry import Registration, Registry, Verdict, rejection
+from iii_trio._session.standby import Standby
+from iii_trio._wire import messages as wire
+
+logger = logging.getLogger("iii_trio")
+
+
+@attrs.define(eq=False)
+class Control:
+    """Key of a frame that keeps its order with calls and dies with its connection: the next replay does it anew."""
+
+
+@attrs.define(eq=False)
+class Barrier(Control):
+    """Key of a ping: when its pong comes, everything sent before it was handled."""
+
+    registrations: list[Registration] = attrs.field(factory=list)
+    confirms_replay: bool = False
+
+
+@attrs.define(eq=False)
+class Registrar:
+    """Keeps the engine's list of this worker's functions the same as the registry."""
+
+    _encode: Callable[[wire.Frame], bytes]
+    """The frame as it will be sent; raises `PayloadError` when it cannot be."""
+
+    _put: Callable[[Control, bytes], None]
+    """Queues a frame in order with calls."""
+
+    _is_replayed: Callable[[], bool]
+    """Whether there is a connection whose replay is queued already: what comes now is told by itself."""
+
+    _random: Callable[[], float]
+    """Gives a number from 0 to 1, which spreads those who stand by."""
+
+    registry: Registry = attrs.field(factory=Registry, init=False)
+    standby: Standby = attrs.field(
+        default=attrs.Factory(lambda self: Standby(self._random), takes_self=True), init=False
+    )
+    is_withdrawn: bool = attrs.field(default=False, init=False)
+    """Whether the engine has confirmed that it sends no invocations any more, or never had a function of ours."""
+
+    _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
+    _withdrawal: Barrier | None = attrs.field(default=None, init=False)
+
+    @property
+    def is_withdrawing(self) -> bool:
+        """Whether the engine has yet to confirm, on the present connection, that it heard of `withdraw`."""
+        return self._withdrawal is not None
+
+    # ---- what is wanted ---------------------------------------------------------------------------------------------
+
+    def register(self, frame: wire.RegisterFunction, handler: Any, on_conflict: OnConflict = "raise") -> Registration:
+        """List a function, and offer it to the engine now or with the next replay."""
+        encoded = self._encode(frame)
+        registration = self.registry.add(frame, encoded, handler, on_conflict)
+        if self._is_replayed():
+            self._put(Control(), encoded)
+            self._unconfirmed[registration] = None
+        return registration
+
+    def unregister(self, registration: Registration) -> None:
+        """Take a function back; calls that the engine sent before it knew are still served."""
+        is_ours = self._may_be_ours(registration)
+        self.standby.discard(registration)
+        if self.registry.remove(registration) and is_ours and self._is_replayed():
+            self._unconfirmed.pop(registration, None)
+            self._put(Control(), self._encode(wire.UnregisterFunction(registration.id)))
+
+    def withdraw(self) -> None:
+        """Take all functions back, for good; invocations that the engine sent before it knew are still served.
+
+        The engine's answer to the ping behind it is the proof that no other will come. A later connection offers nothing.
+        """
+        retired = self.registry.retire()
+        self._unconfirmed.clear()
+        if not retired:
+            self.is_withdrawn = True
+        elif self._is_replayed():
+            for registration in retired:
+                if registration.verdict is not Verdict.REFUSED and self._may_be_ours(registration):
+                    self._put(Control(), self._encode(wire.UnregisterFunction(registration.id)))
+            self._withdrawal = Barrier()
+            self._put_barrier(self._withdrawal)
+        self.standby.clear()
+
+    def confirm(self, registration: Registration) -> None:
+        """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
+        if registration in self._unconfirmed:
+            barrier = Barrier(list(self._unconfirmed))
+            self._unconfirmed.clear()
+            self._put_barrier(barrier)
+
+    def ask_again(self, now: float) -> None:
+        """Offer what another worker owned some seconds ago; the answer is a refusal, or the pong behind it."""
+        self.standby.schedule(now)
+        if due := self.standby.take_due(now):
+            barrier = Barrier(due)
+            for registration in due:
+                self._put(Control(), registration.encoded)
+            self._put_barrier(barrier)
+            self.standby.asked(due, barrier)
+
+    def wake(self) -> None:
+        """Let everybody who waits for a verdict look again."""
+        for registration in [*self.registry, *self.registry.retired]:
+            registration.wake()
+
+    # ---- what the engine makes of it --------------------------------------------------------------------------------
+
+    def disconnected(self) -> None:
+        """The connection is gone, and with it everything that the engine had accepted or refused on it."""
+        self._unconfirmed.clear()
+        self._withdrawal = None
+        self.registry.reset()
+        self.standby.clear()
+
+    def accept(self, registrations: Iterable[Registration]) -> None:
+        """The engine has handled them, and what it did not refuse it has."""
+        for registration in registrations:
+            if registration.verdict is Verdict.PENDING:
+                registration.decide(Verdict.ACCEPTED)
+
+    def passed(self, barrier: Barrier) -> bool:
+        """The engine has handled everything before a barrier; returns whether it proves that all was withdrawn."""
+        self.accept(barrier.registrations)
+        for registration in barrier.registrations:
+            if self.standby.grant(registration, barrier):
+                logger.info("the function %r is ours now", registration.id)
+                registration.decide(Verdict.ACCEPTED)
+        if barrier is not self._withdrawal:
+            return False
+        self._withdrawal, self.is_withdrawn = None, True
+        return True
+
+    def refused(self, function_id: str, frame: wire.RegistrationRejected) -> bool:
+        """The engine refuses a function; returns whether that is news, and not what it had said before."""
+        error = rejection(frame)
+        registration = self.registry.refuse(function_id, error)
+        is_news = registration is None or self.standby.refused(registration)
+        if is_news:
+            logger.warning("%s", error)
+        if registration is not None and registration.verdict is Verdict.STANDBY:
+            self._unconfirmed.pop(registration, None)
+        return is_news
+
+    def _may_be_ours(self, registration: Registration) -> bool:
+        """Whether the engine may have it as ours, and not as somebody else's."""
+        return registration.verdict is not Verdict.STANDBY or self.standby.is_asked(registration)
+
+    def _put_barrier(self, barrier: Barrier) -> None:
+        self._put(barrier, self._encode(wire.Ping()))
