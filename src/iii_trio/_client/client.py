@@ -344,6 +344,7 @@ class III(trio.abc.AsyncResource):
             state=self.get_connection_state(),
             transport=None if transport is None else transport.NAME,
             worker_id=session.worker_id,
+            latency=supervisor.latency,
             connects=supervisor.connects,
             reconnects=supervisor.reconnects,
             engine_restarts=supervisor.engine.restarts,

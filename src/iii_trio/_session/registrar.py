@@ -31,6 +31,8 @@ class Barrier(Control):
 
     registrations: list[Registration] = attrs.field(factory=list)
     confirms_replay: bool = False
+    asked_at: float | None = None
+    """When it was queued, if it asks for nothing but a sign of life."""
 
 
 @attrs.define(eq=False)
@@ -42,6 +44,9 @@ class Registrar:
 
     _put: Callable[[Control, bytes], None]
     """Queues a frame in order with calls."""
+
+    _take: Callable[[object], bool]
+    """Takes a frame out again; False when it was sent, or never queued."""
 
     _is_replayed: Callable[[], bool]
     """Whether there is a connection whose replay is queued already: what comes now is told by itself."""
@@ -71,7 +76,8 @@ class Registrar:
         encoded = self._encode(frame)
         registration = self.registry.add(frame, encoded, handler, on_conflict)
         if self._is_replayed():
-            self._put(Control(), encoded)
+            registration.offer = Control()
+            self._put(registration.offer, encoded)
             self._unconfirmed[registration] = None
         return registration
 
@@ -81,7 +87,9 @@ class Registrar:
         self.standby.discard(registration)
         if self.registry.remove(registration) and is_ours and self._is_replayed():
             self._unconfirmed.pop(registration, None)
-            self._put(Control(), self._encode(wire.UnregisterFunction(registration.id)))
+            # What the engine was not told yet it is not told at all, so that who changes his mind often fills no queue.
+            if not self._take(registration.offer):
+                self._put(Control(), self._encode(wire.UnregisterFunction(registration.id)))
 
     def withdraw(self) -> None:
         """Take all functions back, for good; invocations that the engine sent before it knew are still served.

@@ -50,6 +50,9 @@ class Registration:
     error: IIIError | None = None
     """Why it was refused."""
 
+    offer: object = None
+    """Key of the frame that was queued for it beside the replay."""
+
     waiters: list[Callable[[], None]] = attrs.field(factory=list)
     """Called, and forgotten, at the next verdict."""
 
