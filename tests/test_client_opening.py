@@ -563,7 +563,9 @@ def test_interrupted_at_every_step() -> None:
             with leaves_nothing():
                 with interrupt, pytest.raises(KeyboardInterrupt):
                     await live(engine, interrupt)
-                await trio.testing.wait_all_tasks_blocked()  # the engine has a task for the link, which has yet to see its end
+                await (
+                    trio.testing.wait_all_tasks_blocked()
+                )  # the engine has a task for the link, which has yet to see its end
             return interrupt.acted
 
     step = 0

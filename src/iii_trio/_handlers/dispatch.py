@@ -62,6 +62,11 @@ class Function:
         """Whether its handlers are cancelled when their connection is lost; not unless somebody says so."""
         return self.on_connection_lost == "cancel"
 
+    @property
+    def needs_scope(self) -> bool:
+        """Whether a handler may have to be cancelled by itself. A scope for each is the dearest part of an invocation."""
+        return self.timeout != math.inf or self.ends_with_connection
+
 
 @attrs.define
 class HandlerCounters:
@@ -116,6 +121,9 @@ class Dispatcher:
     _origin: Origin = attrs.field(factory=Origin, init=False)
     """The present connection, or the next."""
 
+    _stopped: str | None = attrs.field(default=None, init=False)
+    """Why the handlers that are left are cancelled, if they are, so that their callers can be told."""
+
     _awaited: set[_Task] = attrs.field(factory=set, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _threads_wanted: int = attrs.field(default=0, init=False)
@@ -169,9 +177,9 @@ class Dispatcher:
 
     def stop(self, reason: str) -> None:
         """Cancel what is left, and tell the callers why; what comes in from now on is refused."""
-        self.nursery = None
-        for task in self.active:
-            task.stop(reason)
+        nursery, self.nursery, self._stopped = self.nursery, None, reason
+        if nursery is not None:
+            nursery.cancel_scope.cancel(reason=reason)
 
     def _has_to_wait(self, function: Function) -> bool:
         if function.concurrency is not None and function.active >= function.concurrency:
@@ -211,12 +219,17 @@ class Dispatcher:
             task.end()
 
     async def _wait_room(self, size: int) -> None:
-        """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get."""
+        """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get.
+
+        At the end of a drain there is no more room to wait for: what is there is sent.
+        """
         outbox = self.session.outbox
         try:
             while not outbox.has_room(outbox.results, size):
                 await self.room.park()
         except trio.Cancelled:
+            if self._stopped is not None:
+                return
             self.session.counters.dropped_results += 1
             raise
 
@@ -245,43 +258,49 @@ class Dispatcher:
             words = f"the handler was cancelled after {task.function.timeout:g} s"
             logger.warning("%r: %s", frame.function_id, words)
             return _failure(frame, ErrorBody(FAILED, words))
-        except _Stopped as stopped:
-            self.counters.cancelled += 1
-            # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
-            code = FAILED if task.has_started else _OVERLOADED.code
-            return _failure(frame, ErrorBody(code, f"this worker is shutting down, and {stopped}"))
+        except trio.Cancelled:
+            if self._stopped is None:
+                raise
+            return self._cut_off(task, self._stopped)
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
-            if ours is not None:
-                logger.debug("a cancelled handler of %r raised %r", frame.function_id, rest)
+            if ours is None:
+                return self._failed(frame, group)
+            logger.debug("a cancelled handler of %r raised %r", frame.function_id, rest)
+            if self._stopped is None or ours.subgroup(KeyboardInterrupt) is not None:
                 raise ours from None
-            return self._failed(frame, group)
+            return self._cut_off(task, self._stopped)
         except (Exception, SystemExit) as error:
             return self._failed(frame, error)
         return InvocationResult(frame.invocation_id or "", frame.function_id, result=result)
 
     async def _run(self, task: _Task, frame: InvokeFunction) -> Any:
-        payload, caller = _without_caller(frame.data)
-        metadata, waits_for = take_deadline(frame.metadata)
-        task.scope.deadline = task.accepted_at + waits_for
-        enter(_context(task, caller, metadata))
+        payload, task.caller = _without_caller(frame.data)
+        task.metadata, waits_for = take_deadline(frame.metadata)
+        task.late_at = task.accepted_at + waits_for
+        enter(task.invocation)
         function = task.function
-        handler = function.signature.bind(payload, metadata)
-        with task.scope:
-            if function.slots is not None and not task.holds_slot:
-                await function.slots.acquire_on_behalf_of(task)
-                task.holds_slot = True
-            if function.signature.is_async:
-                task.start()
-                return await handler()
-            return await self._run_in_thread(task, handler)
-        assert task.scope.cancelled_caught
+        handler = function.signature.bind(payload, task.metadata)
+        if waits_for == math.inf and not function.needs_scope:
+            return await self._run_in_turn(task, handler)
+        task.scope = scope = trio.CancelScope(deadline=task.late_at)
+        with scope:
+            return await self._run_in_turn(task, handler)
+        assert scope.cancelled_caught
         if task.is_lost:
             raise _Lost
-        if task.stopped is not None:
-            raise _Stopped(task.stopped)
-        raise _Late if trio.current_time() >= task.accepted_at + waits_for else _TimedOut
+        raise _Late if trio.current_time() >= task.late_at else _TimedOut
+
+    async def _run_in_turn(self, task: _Task, handler: Callable[[], Any]) -> Any:
+        function = task.function
+        if function.slots is not None and not task.holds_slot:
+            await function.slots.acquire_on_behalf_of(task)
+            task.holds_slot = True
+        if function.signature.is_async:
+            task.start()
+            return await handler()
+        return await self._run_in_thread(task, handler)
 
     async def _run_in_thread(self, task: _Task, handler: Callable[[], Any]) -> Any:
         calls = ThreadCalls()
@@ -294,6 +313,13 @@ class Dispatcher:
                 self.counters.abandoned_threads += 1
                 calls.cancel()
             raise
+
+    def _cut_off(self, task: _Task, reason: str) -> InvocationResult:
+        """What the caller of a handler is told that the end of the worker has cancelled."""
+        self.counters.cancelled += 1
+        # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
+        code = FAILED if task.has_started else _OVERLOADED.code
+        return _failure(task.frame, ErrorBody(code, f"this worker is shutting down, and {reason}"))
 
     def _encode(self, task: _Task, frame: InvokeFunction, answer: InvocationResult) -> bytes:
         task.code = None if answer.error is None else answer.error.code
@@ -335,10 +361,6 @@ class _Overloaded(Exception):
     """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
 
-class _Stopped(Exception):
-    """An invocation that the end of the worker has cancelled, and why."""
-
-
 @attrs.define(eq=False)
 class _Task:
     """Where one accepted invocation stands, and what it holds. To trio's threads it is the limiter that tells it."""
@@ -349,11 +371,13 @@ class _Task:
     origin: Origin
     _waits: bool
     accepted_at: float = attrs.field(factory=trio.current_time, init=False)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Around the wait for its turn and the handler; the latter's time-out."""
+    scope: trio.CancelScope | None = attrs.field(default=None, init=False)
+    """Around the wait for its turn and the handler, where they can be cancelled by themselves."""
 
-    stopped: str | None = attrs.field(default=None, init=False)
-    """Why the end of the worker has cancelled it, if it has."""
+    caller: str | None = attrs.field(default=None, init=False)
+    metadata: Any = attrs.field(default=None, init=False)
+    late_at: float = attrs.field(default=math.inf, init=False)
+    """When its caller stops waiting."""
 
     is_lost: bool = attrs.field(default=False, init=False)
     """Whether the loss of its connection has cancelled it."""
@@ -368,6 +392,7 @@ class _Task:
     has_started: bool = attrs.field(default=False, init=False)
     """Whether its turn has come, and the handler began to run."""
 
+    _invocation: Invocation | None = attrs.field(default=None, init=False)
     _holds_thread: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
@@ -388,20 +413,32 @@ class _Task:
             self._waits = False
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
-        self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
+        if self.scope is not None:
+            self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
         self.has_started = True
         self._tell("handler.started")
 
-    def stop(self, reason: str) -> None:
-        """Cancel it, and let its caller know."""
-        self.stopped = reason
-        self.scope.cancel(reason=reason)
-
     def lose(self, reason: str) -> None:
-        """Cancel it, unless something else has."""
-        if not self.scope.cancel_called:
+        """Cancel it, unless something else has, or it has not begun or is over."""
+        if self.scope is not None and not self.scope.cancel_called:
             self.is_lost = True
             self.scope.cancel(reason=reason)
+
+    def invocation(self) -> Invocation:
+        """What the handler can ask about it; made when it asks."""
+        if self._invocation is None:
+            frame = self.frame
+            self._invocation = Invocation(
+                id=frame.invocation_id or "",
+                function_id=frame.function_id,
+                caller_worker_id=self.caller,
+                metadata=self.metadata,
+                deadline=None if self.late_at == math.inf else self.late_at,
+                traceparent=frame.traceparent,
+                baggage=frame.baggage,
+                origin=self.origin,
+            )
+        return self._invocation
 
     def end(self) -> None:
         """The invocation is over."""
@@ -472,20 +509,6 @@ def _words(said: object) -> str:
         return str(said).encode(errors="replace").decode()
     except Exception:
         return "(it has no text)"
-
-
-def _context(task: _Task, caller: str | None, metadata: Any) -> Invocation:
-    frame, deadline = task.frame, task.scope.deadline
-    return Invocation(
-        id=frame.invocation_id or "",
-        function_id=frame.function_id,
-        caller_worker_id=caller,
-        metadata=metadata,
-        deadline=None if deadline == math.inf else deadline,
-        traceparent=frame.traceparent,
-        baggage=frame.baggage,
-        origin=task.origin,
-    )
 
 
 def _without_caller(data: Any) -> tuple[Any, str | None]:
