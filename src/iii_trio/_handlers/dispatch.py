@@ -276,6 +276,8 @@ class Dispatcher:
         return InvocationResult(frame.invocation_id or "", frame.function_id, result=result)
 
     async def _run(self, task: _Task, frame: InvokeFunction) -> Any:
+        if task.is_lost:
+            raise _Lost
         payload, task.caller = _without_caller(frame.data)
         task.metadata, waits_for = take_deadline(frame.metadata)
         task.late_at = task.accepted_at + waits_for
@@ -419,8 +421,10 @@ class _Task:
         self._tell("handler.started")
 
     def lose(self, reason: str) -> None:
-        """Cancel it, unless something else has, or it has not begun or is over."""
-        if self.scope is not None and not self.scope.cancel_called:
+        """Cancel it, unless something else has; one whose task has not run yet never begins."""
+        if self.scope is None:
+            self.is_lost = True
+        elif not self.scope.cancel_called:
             self.is_lost = True
             self.scope.cancel(reason=reason)
 
