@@ -28,15 +28,16 @@ def worker(bench: Bench) -> Worker:
 
 
 def names(rows: list[dict[str, Any]]) -> list[str]:
-    """Ids with their namespaces."""
-    return [f"{row['function_id']}@{row['namespace']}" for row in rows]
+    """Ids with their namespaces, without what the parts of the engine bring."""
+    parts = ("iii-state", "iii-stream", "iii-queue")
+    return [f"{row['function_id']}@{row['namespace']}" for row in rows if row["worker_name"] not in parts]
 
 
 @pytest.mark.parametrize(
     ("query", "found"),
     [
         pytest.param(
-            {},
+            {"workers": ["seller", "mailer", "odd"]},
             [
                 "engine::queue::enqueue@default",
                 "mail::send@mail",
@@ -44,7 +45,7 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
                 "shop::sell@mail",
                 "shop::sell@default",
             ],
-            id="all",
+            id="all-workers",
         ),
         pytest.param({"prefix": "shop::s"}, ["shop::sell@mail", "shop::sell@default"], id="prefix"),
         pytest.param({"worker": "mailer"}, ["mail::send@mail", "shop::sell@mail"], id="worker"),
@@ -129,7 +130,11 @@ def test_a_senseless_question_is_refused(worker: Worker, query: dict[str, Any], 
 def test_workers_are_listed_when_they_told_their_process(bench: Bench, worker: Worker) -> None:
     """Sorted by name, or by id for the nameless, the engine's own among them."""
     bench.worker("without-pid")
-    rows = worker.result_of(WORKERS, {})["workers"]
+    everybody = worker.result_of(WORKERS, {})["workers"]
+    engine = [row["name"] for row in everybody if row["runtime"] == "engine"]
+    assert set(engine) > {"configuration", "iii-engine-functions"}
+    assert engine == sorted(engine)
+    rows = [row for row in everybody if row["name"] not in {*engine} - {"iii-engine-functions"}]
     assert [row["name"] for row in rows] == [None, "iii-engine-functions", "mailer", "seller"]
     assert rows[3] == {
         "name": "seller",
@@ -146,15 +151,15 @@ def test_workers_are_listed_when_they_told_their_process(bench: Bench, worker: W
         "isolation": None,
         "ip_address": "127.0.0.1",
     }
-    assert rows[1]["function_count"] == 5
+    assert rows[1]["function_count"] == 11
 
 
 @pytest.mark.parametrize(
     ("query", "found"),
     [
         pytest.param({"search": "SELL"}, ["seller"], id="search"),
-        pytest.param({"runtime": "engine"}, ["iii-engine-functions"], id="runtime"),
-        pytest.param({"status": "available"}, ["iii-engine-functions"], id="status"),
+        pytest.param({"runtime": "engine", "search": "engine"}, ["iii-engine-functions"], id="runtime"),
+        pytest.param({"status": "available", "search": "cron"}, ["iii-cron"], id="status"),
         pytest.param({"search": "e", "status": "busy"}, [], id="none"),
     ],
 )
@@ -178,7 +183,7 @@ def test_one_worker_is_told_in_full(bench: Bench, worker: Worker) -> None:
     assert "pid" not in worker.result_of(WORKER, {"name": "without-pid"})["worker"]
     engine = worker.result_of(WORKER, {"name": "iii-engine-functions"})
     assert engine["worker"]["internal"] is True
-    assert len(engine["functions"]) == engine["worker"]["function_count"] == 5
+    assert len(engine["functions"]) == engine["worker"]["function_count"] == 11
 
 
 def test_a_worker_is_looked_up_where_its_name_is_unambiguous(bench: Bench, worker: Worker) -> None:

@@ -18,13 +18,13 @@ from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.threads import FromThread
 from iii_trio._client.watching import StateChanges, StateWatch
 from iii_trio._handlers.dispatch import Dispatcher, Function
-from iii_trio._handlers.signature import inspect_handler
+from iii_trio._handlers.signature import inspect_handler, response_schema
 from iii_trio._link.supervisor import Supervisor
 from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.checks import is_number
-from iii_trio._values.functions import RegisterFunctionInput
+from iii_trio._values.functions import Format, RegisterFunctionInput
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import RegisterFunction
 from iii_trio.errors import ClientClosed, ConfigurationError
@@ -66,8 +66,8 @@ class III(trio.abc.AsyncResource):
         *,
         description: str | None = None,
         metadata: dict[str, Any] | None = None,
-        request_format: dict[str, Any] | None = None,
-        response_format: dict[str, Any] | None = None,
+        request_format: Format | None = None,
+        response_format: Format | None = None,
         concurrency: int | None = None,
         timeout: float = math.inf,
         force: bool = False,
@@ -82,8 +82,10 @@ class III(trio.abc.AsyncResource):
                 async one runs as a task, a sync one in a thread.
             description: One line for people and models.
             metadata: A JSON object for the engine's listings.
-            request_format: JSON Schema of the payload; not enforced.
-            response_format: JSON Schema of the result; not enforced.
+            request_format: JSON Schema of the payload, or a `RegisterFunctionFormat`; made of the handler's annotation when
+                left out. The engine shows it and does not enforce it; a payload that does not fit the annotation is
+                answered ``invalid_input``.
+            response_format: JSON Schema of the result, likewise; nothing enforces it.
             concurrency: How many invocations may run at once; the others wait. None sets no limit.
             timeout: Seconds after which a running handler is cancelled and its caller told so; waiting for its turn does
                 not count. A thread cannot be cancelled: it is abandoned, and keeps its place until it returns.
@@ -101,6 +103,7 @@ class III(trio.abc.AsyncResource):
 
         Raises:
             ConfigurationError: The id, the handler or another argument cannot work, or the id is registered here already.
+                An annotation of the payload or the result that no JSON can be is one that cannot work.
             PayloadError: Metadata or a format cannot be sent.
             ClientClosed: The client is closed, or about to be: a drain has begun.
         """
@@ -123,7 +126,7 @@ class III(trio.abc.AsyncResource):
                 f"the on_conflict of {described.id!r} must be 'raise' or 'standby', not {on_conflict!r}"
             )
         function = _as_function(described.id, handler, concurrency, timeout, on_connection_lost)
-        frame = RegisterFunction(**attrs.asdict(described, recurse=False))
+        frame = RegisterFunction(**attrs.asdict(_with_formats(described, function), recurse=False))
         registration = self._session.registrar.register(frame, function, on_conflict)
         return FunctionRef(self._session, registration, handler)
 
@@ -133,8 +136,8 @@ class III(trio.abc.AsyncResource):
         *,
         description: str | None = None,
         metadata: dict[str, Any] | None = None,
-        request_format: dict[str, Any] | None = None,
-        response_format: dict[str, Any] | None = None,
+        request_format: Format | None = None,
+        response_format: Format | None = None,
         concurrency: int | None = None,
         timeout: float = math.inf,
         force: bool = False,
@@ -234,7 +237,8 @@ class III(trio.abc.AsyncResource):
 
         Args:
             request: Id of the function, or a `TriggerRequest` or dict that holds the id and the rest.
-            payload: Any JSON value or attrs instance; sent as ``null`` when left out.
+            payload: Any JSON value, or what stands for one: attrs and dataclass instances, enums, dates, UUIDs, sets
+                (docs/types.md). Sent as ``null`` when left out.
             action: ``TriggerAction.Void()`` returns None as soon as the call is queued, and nobody hears of its end;
                 ``TriggerAction.Enqueue(queue=...)`` returns the engine's receipt, an `EnqueueResult`.
             timeout_ms: Milliseconds to wait, the client's `invocation_timeout_ms` when left out. The caller's own cancel
@@ -244,8 +248,8 @@ class III(trio.abc.AsyncResource):
             metadata: A JSON value that travels beside the payload.
             idempotent: Whether it does no harm if the handler runs twice. Such a call is made again, within its time-out,
                 when its connection is lost after it was sent; a budget keeps retries from becoming a storm.
-            returns: A type that the result is to have: an attrs class or dataclass, a primitive, or lists, dicts and
-                optionals of these. Nothing is converted; a result of another shape is an error.
+            returns: A type that the result is to have, any that a handler can take (docs/types.md). Nothing is converted;
+                a result of another shape is an error.
 
         Returns:
             What the handler returned; None when it returned nothing.
@@ -369,6 +373,7 @@ class III(trio.abc.AsyncResource):
             accepted_invocations=handlers.accepted,
             overloaded_invocations=handlers.overloaded,
             failed_handlers=handlers.failed,
+            invalid_inputs=handlers.invalid_inputs,
             timed_out_handlers=handlers.timed_out,
             cancelled_handlers=handlers.cancelled,
             abandoned_threads=handlers.abandoned_threads,
@@ -486,3 +491,14 @@ def _as_function(
     if isinstance(handler, FunctionRef):  # two decorators on one handler
         handler = handler.handler
     return Function(inspect_handler(function_id, handler), concurrency, timeout, slots, on_connection_lost)
+
+
+def _with_formats(described: RegisterFunctionInput, function: Function) -> RegisterFunctionInput:
+    """The description, with the schemas of the handler's annotations where it has none of its own."""
+    signature = function.signature
+    taken, returned = described.request_format, described.response_format
+    if taken is None and signature.payload_type is not None:
+        taken = signature.payload_type.schema
+    if returned is None:
+        returned = response_schema(described.id, signature.function)
+    return attrs.evolve(described, request_format=taken, response_format=returned)
