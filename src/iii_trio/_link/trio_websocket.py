@@ -138,7 +138,7 @@ class TrioWebSocketTransport(Transport):
         if not isinstance(error, trio_websocket.ConnectionClosed):
             return LinkLost.by_end(self._stream.fault)
         reason = error.reason
-        if reason is None:  # the library says nothing, and sends no Close, when the peer broke a rule
+        if reason is None:  # the library's own task died of what the peer sent
             return LinkLost.by_breach()
         if reason.reason == f"Exceeded maximum message size: {self._max_message_size} bytes":
             return LinkLost.by_size(self._max_message_size)
