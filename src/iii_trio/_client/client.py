@@ -490,7 +490,14 @@ def _as_function(
     slots = None if concurrency is None else trio.CapacityLimiter(concurrency)
     if isinstance(handler, FunctionRef):  # two decorators on one handler
         handler = handler.handler
-    return Function(inspect_handler(function_id, handler), concurrency, timeout, slots, on_connection_lost)
+    return Function(
+        inspect_handler(function_id, handler),
+        concurrency,
+        timeout,
+        slots,
+        on_connection_lost,
+        task_name=f"iii handler {function_id}",
+    )
 
 
 def _with_formats(described: RegisterFunctionInput, function: Function) -> RegisterFunctionInput:

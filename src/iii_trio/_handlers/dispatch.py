@@ -54,6 +54,9 @@ class Function:
     on_connection_lost: OnConnectionLost | None = None
     """None when nobody said."""
 
+    task_name: str = "iii handler"
+    """What the tasks of its handlers are called."""
+
     active: int = 0
     """Invocations that were accepted and have not ended; one whose thread was abandoned ends when that returns."""
 
@@ -66,6 +69,11 @@ class Function:
     def needs_scope(self) -> bool:
         """Whether a handler may have to be cancelled by itself. A scope for each is the dearest part of an invocation."""
         return self.timeout != math.inf or self.ends_with_connection
+
+    @property
+    def has_no_turn(self) -> bool:
+        """Whether a handler runs at once, and waits neither for others of its function nor for a thread."""
+        return self.slots is None and self.signature.is_async
 
 
 @attrs.define
@@ -125,6 +133,7 @@ class Dispatcher:
     """Why the handlers that are left are cancelled, if they are, so that their callers can be told."""
 
     _awaited: set[_Task] = attrs.field(factory=set, init=False)
+    _is_awaited: bool = attrs.field(default=False, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _threads_wanted: int = attrs.field(default=0, init=False)
 
@@ -150,11 +159,10 @@ class Dispatcher:
         else:
             counters.running += 1
         task = _Task(self, function, frame, self._origin, waits)
-        if not waits:
+        if not waits and not function.has_no_turn:
             task.take_places()
         self.active.add(task)
-        name = f"iii handler {frame.function_id}"
-        self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
+        self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=function.task_name)
 
     def lose_connection(self, reason: str) -> None:
         """The connection is gone: nobody gets what the handlers of its invocations return."""
@@ -165,15 +173,21 @@ class Dispatcher:
                 task.lose(f"the connection of its invocation is gone: {reason}")
 
     async def wait_ended(self, tasks: Iterable[_Task]) -> None:
-        """Wait until these are over. For one waiter at a time: the drain."""
+        """Wait until these are over. For one waiter at a time, the drain, as `wait_idle` is."""
         self._awaited = set(tasks)
-        while self._awaited:
-            await self._news.park()
+        await self._wait(lambda: not self._awaited)
 
     async def wait_idle(self) -> None:
         """Wait until no accepted invocation is left."""
-        while self.active:
-            await self._news.park()
+        await self._wait(lambda: not self.active)
+
+    async def _wait(self, is_over: Callable[[], bool]) -> None:
+        self._is_awaited = True
+        try:
+            while not is_over():
+                await self._news.park()
+        finally:
+            self._is_awaited = False
 
     def stop(self, reason: str) -> None:
         """Cancel what is left, and tell the callers why; what comes in from now on is refused."""
@@ -194,7 +208,7 @@ class Dispatcher:
         self.ended += 1
         self.active.discard(task)
         self._awaited.discard(task)
-        if self._news and not (self.active and self._awaited):
+        if self._is_awaited and not (self.active and self._awaited):
             self._news.unpark_all()
 
     def _refuse(self, frame: InvokeFunction, error: ErrorBody) -> None:
@@ -212,7 +226,9 @@ class Dispatcher:
             if answer is None:
                 return
             encoded = self._encode(task, frame, answer)
-            await self._wait_room(len(encoded))
+            outbox = self.session.outbox
+            if not outbox.has_room(outbox.results, len(encoded)):
+                await self._wait_room(len(encoded))
             now = trio.current_time()
             self.session.answer(epoch, encoded, age=now - task.accepted_at, now=now)
         finally:
@@ -285,6 +301,9 @@ class Dispatcher:
         function = task.function
         handler = function.signature.bind(payload, task.metadata)
         if waits_for == math.inf and not function.needs_scope:
+            if function.has_no_turn:
+                task.start()
+                return await handler()
             return await self._run_in_turn(task, handler)
         task.scope = scope = trio.CancelScope(deadline=task.late_at)
         with scope:
