@@ -340,7 +340,7 @@ class III(trio.abc.AsyncResource):
             reconnects=supervisor.reconnects,
             engine_restarts=supervisor.engine.restarts,
             connect_failures=supervisor.connect_failures,
-            functions=len(session.registrar.registry),
+            functions=session.registrar.registry.count(RegisterFunction),
             standby_functions=len(session.registrar.standby),
             calls_in_flight=len(session.calls),
             timed_out_calls=counters.timed_out_calls,
