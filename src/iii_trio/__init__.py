@@ -10,7 +10,10 @@ from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.watching import StateChange, StateChanges
 from iii_trio._handlers.context import Invocation, current_invocation
 from iii_trio._options import InitOptions, ReconnectionConfig, TelemetryOptions
+from iii_trio._values.http import HttpInvocationConfig
+from iii_trio._values.rbac import MiddlewareFunctionInput
 from iii_trio._values.requests import EnqueueResult, TriggerAction, TriggerActionEnqueue
+from iii_trio._values.services import RegisterServiceInput
 from iii_trio.errors import InvocationError
 
 __all__ = [
@@ -18,10 +21,13 @@ __all__ = [
     "ClientStatistics",
     "DrainReport",
     "EnqueueResult",
+    "HttpInvocationConfig",
     "InitOptions",
     "Invocation",
     "InvocationError",
+    "MiddlewareFunctionInput",
     "ReconnectionConfig",
+    "RegisterServiceInput",
     "StateChange",
     "StateChanges",
     "TelemetryOptions",

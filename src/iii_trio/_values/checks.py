@@ -59,16 +59,36 @@ def between(low: float, high: float) -> Validator:
     return validate
 
 
-def whole(low: int) -> Validator:
-    """A whole number of at least `low`."""
+def whole(low: int, high: int | None = None) -> Validator:
+    """A whole number of at least `low`, and of at most `high` if there is one."""
 
     def validate(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
             refuse(instance, attribute, f"must be a whole number, not {type(value).__name__}")
         elif value < low:
             refuse(instance, attribute, f"must be at least {low}, not {value}")
+        elif high is not None and value > high:
+            refuse(instance, attribute, f"must be at most {high}, not {value}")
 
     return validate
+
+
+def texts(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A list of text."""
+    if not isinstance(value, list):
+        refuse(instance, attribute, f"must be a list, not {type(value).__name__}")
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            refuse(instance, attribute, f"[{index}] must be text, not {type(item).__name__}")
+
+
+def text_map(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A dict from text to text."""
+    if not isinstance(value, dict):
+        refuse(instance, attribute, f"must be a dict, not {type(value).__name__}")
+    for name, content in value.items():
+        if not isinstance(name, str) or not isinstance(content, str):
+            refuse(instance, attribute, f"must map text to text, not {name!r} to {type(content).__name__}")
 
 
 def flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import attrs
 
+from iii_trio._values.building import LEFT_OUT
 from iii_trio.errors import PayloadError
 
 MAX_NESTING: Final = 127
@@ -38,12 +39,21 @@ def jsonable(value: Any) -> Any:
     """
     kind = type(value)
     if attrs.has(kind):
-        return {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
+        return _fields(value)
     if dataclasses.is_dataclass(kind):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     raise TypeError(f"{kind.__name__} cannot be sent as JSON")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """What an attrs instance has, without those None that stand for silence and not for null."""
+    return {
+        field.name: content
+        for field in attrs.fields(type(value))
+        if (content := getattr(value, field.name)) is not None or LEFT_OUT.keys().isdisjoint(field.metadata)
+    }
 
 
 def find_fault(value: Any, *, root: str) -> PayloadError | None:
