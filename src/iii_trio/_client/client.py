@@ -11,13 +11,16 @@ import trio
 
 from iii_trio._client.calling import Caller, as_request, as_result, check_returns
 from iii_trio._client.exits import DrainReport
-from iii_trio._client.handles import FunctionRef
+from iii_trio._client.handles import FunctionRef, Trigger
 from iii_trio._client.lifecycle import Lifecycle
 from iii_trio._client.namespaces import is_builtin
+from iii_trio._client.registering import Registering
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.threads import FromThread
+from iii_trio._client.trigger_types import TriggerTypeRef
 from iii_trio._client.watching import StateChanges, StateWatch
 from iii_trio._handlers.dispatch import Dispatcher, Function
+from iii_trio._handlers.providers import Providers
 from iii_trio._handlers.signature import inspect_handler
 from iii_trio._link.supervisor import Supervisor
 from iii_trio._options import OnConflict
@@ -25,10 +28,14 @@ from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.functions import RegisterFunctionInput
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
-from iii_trio._wire.messages import RegisterFunction
+from iii_trio._values.services import RegisterServiceInput
+from iii_trio._values.trigger_types import RegisterTriggerTypeInput, TriggerHandler
+from iii_trio._values.triggers import RegisterTriggerInput
+from iii_trio._wire.messages import RegisterFunction, RegisterTrigger, RegisterTriggerType
 from iii_trio.errors import ClientClosed, ConfigurationError
 
 T = TypeVar("T")
+C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Request: TypeAlias = str | TriggerRequest | Mapping[str, Any]
@@ -42,13 +49,22 @@ class III(trio.abc.AsyncResource):
     """
 
     def __init__(
-        self, *, session: Session, supervisor: Supervisor, dispatcher: Dispatcher, lifecycle: Lifecycle, caller: Caller
+        self,
+        *,
+        session: Session,
+        supervisor: Supervisor,
+        dispatcher: Dispatcher,
+        providers: Providers,
+        lifecycle: Lifecycle,
+        caller: Caller,
     ) -> None:
         self._session = session
         self._supervisor = supervisor
         self._dispatcher = dispatcher
         self._lifecycle = lifecycle
         self._caller = caller
+        self._providers = providers
+        self._registering = Registering(session, caller, providers)
         self._watch = StateWatch(session)
         self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
@@ -154,6 +170,78 @@ class III(trio.abc.AsyncResource):
             )
 
         return register
+
+    # ---- triggers, trigger types, services --------------------------------------------------------------------------
+
+    def register_trigger(
+        self, trigger: RegisterTriggerInput | Mapping[str, Any] | None = None, /, **keywords: Any
+    ) -> Trigger:
+        """Bind a function to what makes it run, now and on every connection to come. Never blocks.
+
+        Args:
+            trigger: A `RegisterTriggerInput`, or a dict with its fields; or its fields as keywords. The type ``queue`` of
+                the references is the engine's ``durable:subscriber``.
+
+        Returns:
+            A handle to take it back, or to wait until the engine has it. A type that nobody provides is not refused: the
+            binding waits at the engine until somebody does.
+
+        Raises:
+            ConfigurationError: A field is unknown, missing or wrong, or the config is one that harms the engine.
+            PayloadError: The config or the metadata cannot be sent.
+            ClientClosed: The client is closed, or about to be: a drain has begun.
+        """
+        return self._registering.register_trigger(trigger, **keywords)
+
+    def register_trigger_type(
+        self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any], handler: TriggerHandler[C]
+    ) -> TriggerTypeRef[C]:
+        """Provide a trigger type, now and on every connection to come. Never blocks.
+
+        The same id again replaces the handler. A worker that provides it later takes it over, and nobody is told.
+
+        Args:
+            trigger_type: A `RegisterTriggerTypeInput`, or a dict with its fields.
+            handler: Is told of every binding once, and of its end; its methods may be async, or run in a thread. What it
+                raises refuses the binding, with the code of an `InvocationError` or ``trigger_registration_failed``.
+
+        Raises:
+            ConfigurationError: A field is unknown, missing or wrong, or the handler is none.
+            PayloadError: A format cannot be sent.
+            ClientClosed: The client is closed, or about to be: a drain has begun.
+        """
+        registration, frame = self._registering.register_trigger_type(trigger_type, handler)
+        return TriggerTypeRef(self, registration, frame)
+
+    def unregister_trigger_type(self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any] | str) -> None:
+        """Provide a trigger type no more: its handler is told that its bindings end. Never blocks.
+
+        Engines before 0.25 know no such message: they go on handing bindings over, which are refused
+        ``trigger_type_not_found``, until the connection ends. An id that is not provided here is ignored.
+
+        Args:
+            trigger_type: What was registered, a dict with its fields, or its id.
+
+        Raises:
+            ConfigurationError: It is none of these.
+        """
+        self._registering.unregister_trigger_type(trigger_type)
+
+    def register_service(
+        self, service: RegisterServiceInput | Mapping[str, Any] | None = None, /, **keywords: Any
+    ) -> None:
+        """Name a group of functions, now and on every connection to come. Never blocks.
+
+        It changes nothing about how calls are routed, and the engine keeps it until it ends: there is no way back.
+
+        Args:
+            service: A `RegisterServiceInput`, or a dict with its fields; or its fields as keywords.
+
+        Raises:
+            ConfigurationError: A field is unknown, missing or wrong.
+            ClientClosed: The client is closed, or about to be: a drain has begun.
+        """
+        self._registering.register_service(service, **keywords)
 
     # ---- calls ------------------------------------------------------------------------------------------------------
 
@@ -341,6 +429,9 @@ class III(trio.abc.AsyncResource):
             engine_restarts=supervisor.engine.restarts,
             connect_failures=supervisor.connect_failures,
             functions=session.registrar.registry.count(RegisterFunction),
+            triggers=session.registrar.registry.count(RegisterTrigger),
+            trigger_types=session.registrar.registry.count(RegisterTriggerType),
+            bindings=self._providers.live,
             standby_functions=len(session.registrar.standby),
             calls_in_flight=len(session.calls),
             timed_out_calls=counters.timed_out_calls,

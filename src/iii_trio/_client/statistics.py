@@ -37,6 +37,15 @@ class ClientStatistics:
     standby_functions: int
     """Functions among them that another worker owns, and that are asked for again (``on_conflict="standby"``)."""
 
+    triggers: int
+    """Triggers that are registered here."""
+
+    trigger_types: int
+    """Trigger types that are provided here."""
+
+    bindings: int
+    """Bindings of any worker's triggers that the trigger types of this one have accepted."""
+
     calls_in_flight: int
     """Calls that wait for room in the outbox, or for their answer, sent or not."""
 

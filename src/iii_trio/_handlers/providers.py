@@ -7,17 +7,17 @@ new to it. Frames about one binding are served in order; different bindings do n
 
 from __future__ import annotations
 
+import inspect
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
 
-from iii_trio._handlers.signature import is_async_callable
-from iii_trio._session.session import Session
+from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._values.trigger_types import TriggerConfig, TriggerHandler
 from iii_trio._wire.messages import ErrorBody, RegisterTrigger, TriggerRegistrationResult, UnregisterTrigger
 from iii_trio.errors import InvocationError
@@ -44,15 +44,11 @@ class _Binding:
     """The connection that it was handed over on last."""
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False)
 class Providers:
-    """The bindings of one client's trigger types."""
+    """The bindings of one client's trigger types. They run among the handlers, and share their threads and bounds."""
 
-    session: Session
-    room: trio.lowlevel.ParkingLot
-    threads: trio.CapacityLimiter
-    max_pending: int
-    nursery: trio.Nursery | None = None
+    _dispatcher: Dispatcher
     _live: dict[str, _Binding] = attrs.field(factory=dict, init=False)
     _queues: dict[str, deque[tuple[_Task, int]]] = attrs.field(factory=dict, init=False)
 
@@ -63,33 +59,32 @@ class Providers:
 
     def receive(self, frame: _Task) -> None:
         """Have a provider look at a binding, or at its end. Never blocks: the reader calls it."""
-        epoch = self.session.epoch
-        if self.nursery is None:
-            return
-        if isinstance(frame, RegisterTrigger) and len(self._queues) >= self.max_pending:
-            self._send(frame, epoch, self._encode(frame, _OVERLOADED))
-            return
-        self._enqueue(frame, epoch)
+        epoch = self._dispatcher.session.epoch
+        if isinstance(frame, RegisterTrigger) and len(self._queues) >= self._dispatcher.max_pending:
+            self._send(frame, epoch, _OVERLOADED)
+        else:
+            self._enqueue(frame, epoch)
 
     def ready(self) -> None:
         """The engine has handed over everything that it has: what did not come again has ended."""
+        epoch = self._dispatcher.session.epoch
         for binding_id, binding in self._live.items():
-            if binding.epoch != self.session.epoch and binding_id not in self._queues:
-                self._enqueue(UnregisterTrigger(binding_id, binding.trigger_type), self.session.epoch)
+            if binding.epoch != epoch and binding_id not in self._queues:
+                self._enqueue(UnregisterTrigger(binding_id, binding.trigger_type), epoch)
 
     def drop(self, trigger_type: str) -> None:
         """A trigger type was taken back here: its bindings end."""
         for binding_id, binding in self._live.items():
             if binding.trigger_type == trigger_type:
-                self._enqueue(UnregisterTrigger(binding_id, trigger_type), self.session.epoch)
+                self._enqueue(UnregisterTrigger(binding_id, trigger_type), self._dispatcher.session.epoch)
 
     def _enqueue(self, frame: _Task, epoch: int) -> None:
-        queue = self._queues.get(frame.id)
+        queue, nursery = self._queues.get(frame.id), self._dispatcher.nursery
         if queue is not None:
             queue.append((frame, epoch))
-        elif self.nursery is not None:
+        elif nursery is not None:
             self._queues[frame.id] = deque([(frame, epoch)])
-            self.nursery.start_soon(self._serve, frame.id, name=f"iii binding {frame.id}")
+            nursery.start_soon(self._serve, frame.id, name=f"iii binding {frame.id}")
 
     async def _serve(self, binding_id: str) -> None:
         queue = self._queues[binding_id]
@@ -99,13 +94,12 @@ class Providers:
                 if isinstance(frame, UnregisterTrigger):
                     await self._end(binding_id)
                 else:
-                    error = await self._bind(frame, epoch)
-                    await self._answer(frame, epoch, error)
+                    self._send(frame, epoch, await self._bind(frame, epoch))
         finally:
             del self._queues[binding_id]
 
     async def _bind(self, frame: RegisterTrigger, epoch: int) -> ErrorBody | None:
-        registration = self.session.registrar.registry.find_type(frame.trigger_type)
+        registration = self._dispatcher.session.registrar.registry.find_type(frame.trigger_type)
         if registration is None:
             return ErrorBody(_UNKNOWN, f"this worker provides no trigger type {frame.trigger_type!r}")
         config, handler = _config_of(frame), registration.handler
@@ -116,7 +110,7 @@ class Providers:
         if known is not None:
             await self._end(frame.id)
         try:
-            await self._run(partial(handler.register_trigger, config))
+            await self._run(handler.register_trigger, config)
         except Exception as error:
             logger.warning("the provider of %r refuses a binding", frame.trigger_type, exc_info=error)
             return _refusal(error)
@@ -128,30 +122,25 @@ class Providers:
         if binding is None:
             return
         try:
-            await self._run(partial(binding.handler.unregister_trigger, binding.config))
+            await self._run(binding.handler.unregister_trigger, binding.config)
         except Exception as error:
             logger.warning("the provider of %r failed to end a binding", binding.trigger_type, exc_info=error)
 
-    async def _run(self, call: Callable[[], Any]) -> None:
+    async def _run(self, method: Callable[[TriggerConfig[Any]], Any], config: TriggerConfig[Any]) -> None:
         """Call a provider: as a coroutine, or in a thread."""
-        if is_async_callable(call):
-            await call()
-        else:
-            await trio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self.threads)
+        if inspect.iscoroutinefunction(method):
+            await method(config)
+            return
+        threads = self._dispatcher.threads
+        answer = await trio.to_thread.run_sync(method, config, abandon_on_cancel=True, limiter=threads)
+        if inspect.isawaitable(answer):
+            await answer
 
-    async def _answer(self, frame: RegisterTrigger, epoch: int, error: ErrorBody | None) -> None:
-        encoded = self._encode(frame, error)
-        outbox = self.session.outbox
-        while not outbox.has_room(outbox.results, len(encoded)):
-            await self.room.park()
-        self._send(frame, epoch, encoded)
-
-    def _send(self, frame: RegisterTrigger, epoch: int, encoded: bytes) -> None:
-        # Its age says that it cannot come too early: the engine looks a verdict up by the binding, and needs it once.
-        self.session.answer(epoch, encoded, age=float("inf"), now=trio.current_time())
-
-    def _encode(self, frame: RegisterTrigger, error: ErrorBody | None) -> bytes:
-        return self.session.encode(TriggerRegistrationResult(frame.id, frame.trigger_type, frame.function_id, error))
+    def _send(self, frame: RegisterTrigger, epoch: int, error: ErrorBody | None) -> None:
+        """Tell the engine. It looks the verdict up by the binding, so unlike a result it cannot come too early."""
+        session = self._dispatcher.session
+        verdict = TriggerRegistrationResult(frame.id, frame.trigger_type, frame.function_id, error)
+        session.answer(epoch, session.encode(verdict), age=math.inf, now=trio.current_time())
 
 
 def _config_of(frame: RegisterTrigger) -> TriggerConfig[Any]:

@@ -83,6 +83,11 @@ class Registration:
         """Whether the engine may still accept it."""
         return self.verdict in (Verdict.PENDING, Verdict.STANDBY)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it was not taken back, nor replaced."""
+        return self.verdict is not Verdict.WITHDRAWN
+
     def decide(self, verdict: Verdict, error: IIIError | None = None) -> None:
         """Set the verdict and tell whoever waits for it."""
         self.verdict, self.error = verdict, error
