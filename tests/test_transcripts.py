@@ -53,6 +53,15 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "reregister": frozenset(),
     "results": frozenset(),
     "services": frozenset(),
+    "trigger-parking": frozenset(),
+    "trigger-provider": frozenset(),
+    "trigger-namespaces": frozenset(),
+    # a binding to the trigger type `state`
+    "engine-register-trigger": frozenset({"$uuid18"}),
+    # every trigger type there is, and the one of cron
+    "introspect-triggers": frozenset({"$uuid12", "$uuid16"}),
+    "register-trigger-timeout": frozenset(),
+    "workers-available": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
 }
@@ -69,26 +78,16 @@ NOT_YET: Final[dict[str, str]] = {
             "channel-reader-gone",
             "channel-refused",
             "channel-taken",
+            "functions-available",  # its event lists engine::channels::create
         ),
         "needs channels",
     ),
     **dict.fromkeys(
-        (
-            "engine-register-trigger",
-            "functions-available",
-            "introspect-triggers",
-            "register-trigger-timeout",
-            "trigger-namespaces",
-            "trigger-parking",
-            "trigger-provider",
-            "trigger-refused",
-            "trigger-reregister",
-            "workers-available",
-        ),
+        ("trigger-refused",),
         "needs triggers",
     ),
     **dict.fromkeys(
-        ("state-basic", "state-trigger", "state-update", "state-update-bounds"),
+        ("state-basic", "state-trigger", "state-update", "state-update-bounds", "trigger-reregister"),
         "needs state",
     ),
     **dict.fromkeys(

@@ -29,6 +29,16 @@ Outgoing: TypeAlias = tuple[int, bytes]
 """An opcode and a payload."""
 
 
+def is_blank(namespace: str | None) -> bool:
+    """Whether a namespace was named and left blank, which is refused everywhere and never means "none"."""
+    return namespace is not None and not namespace.strip()
+
+
+def blank_namespace(field: str) -> str:
+    """How that is refused."""
+    return f"`{field}` is empty: it was named and left blank. Give it a name, or omit it to use `default`."
+
+
 class Phase(enum.Enum):
     """How far a connection is on its way out."""
 

@@ -15,18 +15,16 @@ from typing import Any, Final
 import attrs
 
 from iii_trio._embedded import encoder
+from iii_trio._embedded.clock import Clock
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, Phase
 from iii_trio._embedded.decoder import Undecodable, decode
-from iii_trio._embedded.introspection import (
-    FUNCTIONS_INFO,
-    FUNCTIONS_LIST,
-    WORKERS_INFO,
-    WORKERS_LIST,
-    Introspection,
-)
+from iii_trio._embedded.engine_part import WORKERS_AVAILABLE, engine_part
+from iii_trio._embedded.introspection import ENGINE_WORKER, Introspection
 from iii_trio._embedded.invocations import CallFaults, Invocations
+from iii_trio._embedded.parts import Host, Part
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
-from iii_trio._embedded.registry import Builtin, Function, Registry
+from iii_trio._embedded.registry import Function, Registry
+from iii_trio._embedded.triggers import Triggers
 from iii_trio._wire.messages import (
     Frame,
     InvocationResult,
@@ -39,12 +37,16 @@ from iii_trio._wire.messages import (
     RegisterTrigger,
     RegisterTriggerType,
     TelemetryFrame,
+    TriggerRegistrationResult,
     UnregisterFunction,
     UnregisterTrigger,
 )
 
 DEFAULT_GRACE: Final = 5.0
 """Seconds that registrations wait for `engine::workers::register`."""
+
+PARTS: Final[tuple[Callable[[Host], Part], ...]] = ()
+"""What this engine has beside the engine's own functions."""
 
 _KEPT_UNDECODABLE: Final = 1_000
 _KEPT_CHARACTERS: Final = 4_096
@@ -89,6 +91,8 @@ class Engine:
     """The wall clock, for `connected_at_ms`."""
     on_frame: Callable[[Connection, Frame | TelemetryFrame], None] | None = None
     """Told of every decoded frame before it takes effect."""
+    on_alarm: Callable[[], None] | None = None
+    """Called when `next_deadline` becomes earlier than it was."""
     undecodable: deque[UndecodableMessage] = attrs.field(
         factory=lambda: deque(maxlen=_KEPT_UNDECODABLE), init=False, repr=False
     )
@@ -102,7 +106,9 @@ class Engine:
     call_faults: CallFaults = attrs.field(factory=CallFaults, init=False, repr=False)
     _started_at_ms: int = attrs.field(default=-1, init=False, repr=False)
     """Later than before a restart, however short it was."""
+    _clock: Clock = attrs.field(init=False, repr=False)
     _registry: Registry = attrs.field(init=False, repr=False)
+    _triggers: Triggers = attrs.field(init=False, repr=False)
     _invocations: Invocations = attrs.field(init=False, repr=False)
     _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
 
@@ -111,43 +117,46 @@ class Engine:
 
     def _start(self) -> None:
         """Begin with nothing but the builtins."""
+        self._clock = Clock(epoch_ms=self.epoch_ms, on_alarm=self._set_alarm)
         self._registry = Registry()
-        self._invocations = Invocations(self._registry, self.new_id, self.call_faults)
+        self._invocations = Invocations(self._registry, self._clock, self.new_id, self.call_faults)
+        self._triggers = Triggers(self._clock, self._invocations)
         self._handlers = {
             InvokeFunction: self._invocations.invoke,
             InvocationResult: self._invocations.settle,
             RegisterFunction: self._register_function,
             UnregisterFunction: self._unregister_function,
+            RegisterTriggerType: self._triggers.register_type,
+            RegisterTrigger: self._triggers.register,
+            TriggerRegistrationResult: self._triggers.hear,
+            UnregisterTrigger: self._triggers.unregister_frame,
             Reattach: self._reattach,
             Ping: self._ping,
             TelemetryFrame: self._keep_telemetry,
         }
         self._started_at_ms = max(self.epoch_ms(), self._started_at_ms + 1)
-        introspection = Introspection(self._registry, self._started_at_ms)
-        for function_id, description, run in (
-            (REGISTER, "Register worker metadata", self._register_worker),
-            (
-                FUNCTIONS_LIST,
-                "List registered functions with their owning worker name.",
-                introspection.functions_list,
-            ),
-            (
-                FUNCTIONS_INFO,
-                "Inspect functions: schemas, owner, and registered triggers. Single `function_id`, or "
-                "`function_ids: [...]` (max 32) to fetch several contracts in one call.",
-                introspection.functions_info,
-            ),
-            (WORKERS_LIST, "List workers connected to the engine.", introspection.workers_list),
-            (
-                WORKERS_INFO,
-                "Inspect one connected worker's full surface (functions, trigger types, registered triggers).",
-                introspection.workers_info,
-            ),
-        ):
-            self._offer(function_id, description, run)
+        host = Host(
+            clock=self._clock,
+            registry=self._registry,
+            calls=self._invocations,
+            triggers=self._triggers,
+            new_id=self.new_id,
+        )
+        parts = [make(host) for make in PARTS]
+        register = Function(
+            id=REGISTER, description="Register worker metadata", run=self._register_worker, worker=ENGINE_WORKER
+        )
+        introspection = Introspection(self._registry, self._triggers, parts, self._started_at_ms)
+        parts.append(engine_part(host, introspection, register))
+        for part in parts:
+            for function in part.functions:
+                self._registry.put(function)
+            for trigger_type in part.trigger_types:
+                self._triggers.provide(trigger_type)
 
-    def _offer(self, function_id: str, description: str, run: Builtin) -> None:
-        self._registry.put(Function(id=function_id, description=description, run=run))
+    def _set_alarm(self) -> None:
+        if self.on_alarm is not None:
+            self.on_alarm()
 
     # ---- what the shell calls ---------------------------------------------------------------------------------------
 
@@ -165,7 +174,7 @@ class Engine:
             wake: Called whenever an empty outbox gets something.
             drop: Called once, when the engine wants the connection to end without a Close.
         """
-        self._invocations.now = now
+        self._clock.now = now
         connection = Connection(
             id=self.new_id(),
             reattach_token=self.new_id(),
@@ -177,6 +186,8 @@ class Engine:
         )
         self._registry.connections[connection.id] = connection
         connection.send(encoder.worker_registered(connection.id, connection.reattach_token))
+        self._tell("worker_connected", connection)
+        self._clock.settle()
         return connection
 
     def receive(self, connection: Connection, message: str | bytes, now: float | None = None) -> None:
@@ -187,13 +198,12 @@ class Engine:
         Args:
             connection: Whose message it is.
             message: Text, or bytes.
-            now: The time, on the clock of `connect`; the one that the engine was told last when left out. Only faults
-                look at it.
+            now: The time, on the clock of `connect`; the one that the engine was told last when left out.
         """
         if connection.phase is Phase.GONE:
             return
         if now is not None:
-            self._invocations.now = now
+            self._clock.now = now
         try:
             frame = decode(message)
         except Undecodable as error:
@@ -207,6 +217,7 @@ class Engine:
             connection.parked.append(frame)
         else:
             self._apply(connection, frame)
+            self._clock.settle()
 
     def disconnect(self, connection: Connection) -> None:
         """Tear down what a connection has; nothing happens the second time."""
@@ -219,9 +230,12 @@ class Engine:
         for function_id in list(connection.functions):
             self._registry.withdraw(connection, function_id)
         self._invocations.stop(connection)
+        self._triggers.forget(connection)
         self._registry.release_names(connection)
         del self._registry.connections[connection.id]
         connection.drop()
+        self._tell("worker_disconnected", connection)
+        self._clock.settle()
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, on the clock of `connect`; None for never."""
@@ -230,13 +244,13 @@ class Engine:
             # All of them wait equally long, so the oldest that still waits is the first.
             next((c.grace_ends for c in connections if c.grace_ends is not None), None),
             min((c.ends_at for c in connections if c.ends_at is not None), default=None),
-            self._invocations.next_deadline(),
+            self._clock.next_deadline(),
         ]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def tick(self, now: float) -> None:
-        """Fix the default namespace where the grace period is over, drop who was to leave, store calls that are due."""
-        self._invocations.tick(now)
+        """Fix the default namespace where the grace period is over, drop who was to leave, let alarms go off."""
+        self._clock.tick(now)
         for connection in self.connections:
             if connection.ends_at is not None and connection.ends_at <= now:
                 self.disconnect(connection)
@@ -262,7 +276,7 @@ class Engine:
     # ---- what workers ask for ---------------------------------------------------------------------------------------
 
     def _apply(self, connection: Connection, frame: Any) -> None:
-        # The rest is accepted without effect: services as on the real engine, triggers until this engine has them.
+        # The rest is accepted without effect: services as on the real engine.
         handler = self._handlers.get(type(frame))
         if handler is not None:
             handler(connection, frame)
@@ -273,9 +287,11 @@ class Engine:
         while connection.parked:
             self._apply(connection, connection.parked.popleft())
 
-    def _register_worker(self, caller: Connection, data: Json) -> Json:
+    def _register_worker(self, caller: Connection | None, data: Json) -> Json:
         """`engine::workers::register`: the worker's name and namespace, and the end of its waiting registrations."""
         announcement: Announcement = read_announcement(data)
+        if caller is None:
+            return {"success": False}
         namespace = announcement.namespace if caller.namespace is None else caller.namespace
         name = announcement.profile.name
         holder = self._registry.claim_name(namespace, name, caller) if name is not None else None
@@ -291,7 +307,11 @@ class Engine:
         caller.profile = announcement.renew(caller.profile)
         if caller.namespace is None:
             self._fix_namespace(caller, namespace)
+        self._tell("worker_metadata_updated", caller)
         return {"success": True}
+
+    def _tell(self, event: str, worker: Connection) -> None:
+        self._triggers.fire(WORKERS_AVAILABLE, {"event": event, "worker_id": worker.id})
 
     def _register_function(self, connection: Connection, frame: RegisterFunction) -> None:
         namespace = connection.home

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from iii_trio._embedded.connection import DEFAULT_NAMESPACE
 from iii_trio._wire.messages import ABSENT, ErrorBody, Json
 
 PONG: Final = b'{"type":"pong"}'
@@ -67,7 +68,7 @@ def failure(
     traceparent: str | None = None,
     baggage: str | None = None,
 ) -> bytes:
-    body = attrs.asdict(error, filter=lambda _, value: value is not None)
+    body = _error(error)
     tree = {"type": "invocationresult", "invocation_id": invocation_id, "function_id": function_id, "error": body}
     return _encode_traced(tree, traceparent, baggage)
 
@@ -78,3 +79,50 @@ def _encode_traced(tree: dict[str, Any], traceparent: str | None, baggage: str |
     if baggage is not None:
         tree["baggage"] = baggage
     return _encode(tree)
+
+
+def register_trigger(
+    binding_id: str,
+    trigger_type: str,
+    function_id: str,
+    config: Json,
+    *,
+    metadata: Json,
+    namespace: str,
+    trigger_namespace: str,
+) -> bytes:
+    """A binding for its provider; the default namespace is left out."""
+    tree = {
+        "type": "registertrigger",
+        "id": binding_id,
+        "trigger_type": trigger_type,
+        "function_id": function_id,
+        "config": config,
+    }
+    if metadata is not None:
+        tree["metadata"] = metadata
+    if namespace != DEFAULT_NAMESPACE:
+        tree["namespace"] = namespace
+    if trigger_namespace != DEFAULT_NAMESPACE:
+        tree["trigger_namespace"] = trigger_namespace
+    return _encode(tree)
+
+
+def unregister_trigger(binding_id: str, trigger_type: str) -> bytes:
+    return _encode({"type": "unregistertrigger", "id": binding_id, "trigger_type": trigger_type})
+
+
+def trigger_registration_result(binding_id: str, trigger_type: str, function_id: str, error: ErrorBody) -> bytes:
+    return _encode(
+        {
+            "type": "triggerregistrationresult",
+            "id": binding_id,
+            "trigger_type": trigger_type,
+            "function_id": function_id,
+            "error": _error(error),
+        }
+    )
+
+
+def _error(error: ErrorBody) -> dict[str, Any]:
+    return attrs.asdict(error, filter=lambda _, value: value is not None)

@@ -53,6 +53,11 @@ def _wrong_type(value: Any, expected: str) -> ValueError:
     return ValueError(f"invalid type: {_found(value)}, expected {expected}")
 
 
+def anything(value: Any) -> Any:
+    """Any JSON value."""
+    return value
+
+
 def text(value: Any) -> str:
     """A string."""
     if not isinstance(value, str):

@@ -1,18 +1,18 @@
-"""What the engine tells of functions and workers: `engine::functions::list|info` and `engine::workers::list|info`.
-
-Bindings and trigger types are not in it: this engine accepts and keeps none (docs/engine.md, "The embedded engine").
-"""
+"""What the engine tells of functions and workers: `engine::functions::list|info` and `engine::workers::list|info`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
+import orjson
 
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection
 from iii_trio._embedded.inputs import Field, Input, flag, read, text, texts
+from iii_trio._embedded.parts import Part
 from iii_trio._embedded.registry import Function, Refusal, Registry
+from iii_trio._embedded.triggers import Binding, Triggers, TriggerType
 from iii_trio._wire.messages import Json
 
 FUNCTIONS_LIST: Final = "engine::functions::list"
@@ -25,9 +25,11 @@ ENGINE_VERSION: Final = "0.23.0-rc.4"
 
 ENGINE_WORKER: Final = "iii-engine-functions"
 """The name of the in-process worker that owns the engine's own functions."""
-_ENGINE_WORKER_ABOUT: Final = "Core engine introspection (engine::*) and platform authoring reference."
+ENGINE_WORKER_ABOUT: Final = "Core engine introspection (engine::*) and platform authoring reference."
 
 _BATCH_LIMIT: Final = 32
+_LONGEST_SUMMARY: Final = 80
+"""Characters of a config in a list."""
 
 _FUNCTIONS_LIST_INPUT: Final = Input(
     "FunctionsListInput",
@@ -53,11 +55,34 @@ class Introspection:
     """Answers from the registry, as it is at the moment of the call."""
 
     _registry: Registry
+    _triggers: Triggers
+    _parts: Sequence[Part]
     _started_at_ms: int
+
+    def functions(self) -> tuple[Function, ...]:
+        """What it offers."""
+        return tuple(
+            Function(id=function_id, description=description, run=run, worker=ENGINE_WORKER)
+            for function_id, description, run in (
+                (FUNCTIONS_LIST, "List registered functions with their owning worker name.", self.functions_list),
+                (
+                    FUNCTIONS_INFO,
+                    "Inspect functions: schemas, owner, and registered triggers. Single `function_id`, or "
+                    "`function_ids: [...]` (max 32) to fetch several contracts in one call.",
+                    self.functions_info,
+                ),
+                (WORKERS_LIST, "List workers connected to the engine.", self.workers_list),
+                (
+                    WORKERS_INFO,
+                    "Inspect one connected worker's full surface (functions, trigger types, registered triggers).",
+                    self.workers_info,
+                ),
+            )
+        )
 
     # ---- functions --------------------------------------------------------------------------------------------------
 
-    def functions_list(self, _: Connection, data: Json) -> Json:
+    def functions_list(self, _: Connection | None, data: Json) -> Json:
         """Rows of the functions that match."""
         query = read(FUNCTIONS_LIST, _FUNCTIONS_LIST_INPUT, data)
         search = (query["search"] or "").lower()
@@ -73,7 +98,11 @@ class Introspection:
         found.sort(key=lambda function: (_rank(function.id.lower(), search), function.id))
         return {"functions": [_function_row(function) for function in found]}
 
-    def functions_info(self, _: Connection, data: Json) -> Json:
+    def function_rows(self) -> list[dict[str, Any]]:
+        """All functions."""
+        return [_function_row(function) for function in self._registry.functions()]
+
+    def functions_info(self, _: Connection | None, data: Json) -> Json:
         """Details of one function, or of several."""
         query = read(FUNCTIONS_INFO, _FUNCTIONS_INFO_INPUT, data)
         function_id, function_ids, namespace = query["function_id"], query["function_ids"], query["namespace"]
@@ -103,8 +132,12 @@ class Introspection:
             raise Refusal("NOT_FOUND", f"Function '{function_id}' is {reason}")
         return {
             **_function_row(function),
-            **_present(request_schema=function.request_format, response_schema=function.response_format),
-            "registered_triggers": [],
+            **present(request_schema=function.request_format, response_schema=function.response_format),
+            "registered_triggers": [
+                {"id": binding.id, "trigger_type": binding.trigger_type, "config": binding.config}
+                for binding in self._triggers.live()
+                if (binding.namespace, binding.function_id) == (function.namespace, function.id)
+            ],
         }
 
     def _function_entry(self, function_id: str, namespace: str | None) -> dict[str, Any]:
@@ -121,7 +154,7 @@ class Introspection:
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 
-    def workers_list(self, _: Connection, data: Json) -> Json:
+    def workers_list(self, _: Connection | None, data: Json) -> Json:
         """Rows of the workers that match; a worker that told no process id is left out."""
         query = read(WORKERS_LIST, _WORKERS_LIST_INPUT, data)
         search = (query["search"] or "").lower()
@@ -130,7 +163,7 @@ class Introspection:
             for connection in self._registry.connections.values()
             if connection.profile.pid is not None
         ]
-        rows.append(self._engine_row())
+        rows.extend(map(self._part_row, self._parts))
         found = [
             row
             for row in rows
@@ -141,7 +174,7 @@ class Introspection:
         found.sort(key=lambda row: (row["name"] or row["id"], row["id"]))
         return {"workers": found}
 
-    def workers_info(self, _: Connection, data: Json) -> Json:
+    def workers_info(self, _: Connection | None, data: Json) -> Json:
         """Everything that one worker has."""
         query = read(WORKERS_INFO, _WORKERS_INFO_INPUT, data)
         name, namespace = query["name"], query["namespace"]
@@ -149,53 +182,104 @@ class Introspection:
         chosen = namespace if namespace is not None else _choose(sorted(found))
         if chosen is None or chosen not in found:
             raise Refusal("NOT_FOUND", _no_such_worker(name, sorted(found), strict=namespace is not None))
-        connection = found[chosen]
-        if connection is None:
-            worker = {**self._engine_row(), "internal": True}
+        owner = found[chosen]
+        if isinstance(owner, Part):
+            worker = {**self._part_row(owner), "internal": True}
+            functions = self._functions_of(owner)
         else:
-            worker = {**_worker_row(connection), **_present(pid=connection.profile.pid), "internal": False}
-        functions = [function for function in self._registry.functions() if function.owner is connection]
+            worker = {**_worker_row(owner), **present(pid=owner.profile.pid), "internal": False}
+            functions = [function for function in self._registry.functions() if function.owner is owner]
         functions.sort(key=lambda function: function.id)
+        types = [type_row(kind) for kind in self._triggers.types() if _provides(owner, kind)]
+        targets = {(function.namespace, function.id) for function in functions}
+        bindings = [
+            self.binding_row(binding)
+            for binding in self._triggers.live()
+            if (binding.namespace, binding.function_id) in targets
+        ]
         return {
             "worker": worker,
             "functions": [_function_row(function) for function in functions],
-            "trigger_types": [],
-            "registered_triggers": [],
+            "trigger_types": sorted(types, key=lambda row: row["id"]),
+            "registered_triggers": sorted(bindings, key=lambda row: row["id"]),
         }
 
-    def _named(self, name: str) -> dict[str, Connection | None]:
-        """Who has a name, by namespace; None is the engine itself."""
-        found: dict[str, Connection | None] = {
+    def _named(self, name: str) -> dict[str, Connection | Part]:
+        """Who has a name, by namespace."""
+        found: dict[str, Connection | Part] = {
             connection.home: connection
             for connection in self._registry.connections.values()
             if connection.profile.name == name
         }
-        if name == ENGINE_WORKER:
-            found[DEFAULT_NAMESPACE] = None
+        found.update((DEFAULT_NAMESPACE, part) for part in self._parts if part.worker == name)
         return found
 
-    def _engine_row(self) -> dict[str, Any]:
+    def _functions_of(self, part: Part) -> list[Function]:
+        return [function for function in self._registry.functions() if function.worker == part.worker]
+
+    def _part_row(self, part: Part) -> dict[str, Any]:
         return {
-            "name": ENGINE_WORKER,
-            "description": _ENGINE_WORKER_ABOUT,
+            "name": part.worker,
+            "description": part.description,
             "version": ENGINE_VERSION,
-            "id": ENGINE_WORKER,
+            "id": part.worker,
             "namespace": DEFAULT_NAMESPACE,
             "runtime": "engine",
             "os": None,
             "status": "available",
-            "function_count": sum(function.owner is None for function in self._registry.functions()),
+            "function_count": len(self._functions_of(part)),
             "connected_at_ms": self._started_at_ms,
             "active_invocations": 0,
             "isolation": "in-process",
             "ip_address": None,
         }
 
+    # ---- bindings ---------------------------------------------------------------------------------------------------
+
+    def binding_row(self, binding: Binding) -> dict[str, Any]:
+        """One live binding; its worker is the one of its function."""
+        function = self._registry.find(binding.namespace, binding.function_id)
+        summary = orjson.dumps(binding.config, option=orjson.OPT_SORT_KEYS).decode()
+        if len(summary) > _LONGEST_SUMMARY:
+            summary = f"{summary[:_LONGEST_SUMMARY]}…"
+        return {
+            "id": binding.id,
+            "trigger_type": binding.trigger_type,
+            "function_id": binding.function_id,
+            "worker_name": binding.function_id.partition("::")[0] if function is None else worker_name(function),
+            "config": binding.config,
+            "config_summary": summary,
+        }
+
+    def target_detail(self, binding: Binding) -> dict[str, Any] | None:
+        """Details of the function that a binding calls; None if there is none."""
+        try:
+            return self._function_detail(binding.function_id, binding.namespace)
+        except Refusal:
+            return None
+
+
+def _provides(owner: Connection | Part, kind: TriggerType) -> bool:
+    if isinstance(owner, Part):
+        return kind.owner is None and kind.worker == owner.worker
+    return kind.owner is owner
+
+
+def type_row(kind: TriggerType) -> dict[str, Any]:
+    """One trigger type."""
+    name = kind.worker if kind.owner is None else kind.owner.profile.name
+    return {
+        "id": kind.id,
+        "namespace": kind.namespace,
+        "worker_name": name or kind.id.partition("::")[0],
+        "description": kind.description,
+    }
+
 
 def worker_name(function: Function) -> str:
     """The name of a function's worker, or the first part of the id when it has none."""
     if function.owner is None:
-        return ENGINE_WORKER
+        return function.worker
     return function.owner.profile.name or function.id.partition("::")[0]
 
 
@@ -204,7 +288,7 @@ def _function_row(function: Function) -> dict[str, Any]:
         "function_id": function.id,
         "namespace": function.namespace,
         "worker_name": worker_name(function),
-        **_present(description=function.description, metadata=function.metadata),
+        **present(description=function.description, metadata=function.metadata),
     }
 
 
@@ -227,7 +311,8 @@ def _worker_row(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _present(**values: Json) -> dict[str, Json]:
+def present(**values: Json) -> dict[str, Json]:
+    """Those that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 

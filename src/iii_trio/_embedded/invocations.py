@@ -6,20 +6,18 @@ engine has no time-out and no cancellation: a call ends with its result or with 
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 import attrs
 
 from iii_trio._embedded import encoder, tracing
-from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection
-from iii_trio._embedded.registry import Function, Refusal, Registry
+from iii_trio._embedded.clock import Clock
+from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, blank_namespace, is_blank
+from iii_trio._embedded.registry import Builtin, Finish, Function, Later, Refusal, Registry
 from iii_trio._wire.messages import (
     ABSENT,
     EnqueueAction,
@@ -35,21 +33,10 @@ ENQUEUE_PROVIDER: Final = "engine::queue::enqueue"
 
 _STOPPED: Final = ErrorBody("invocation_stopped", "Invocation stopped")
 _REPLACED: Final = ErrorBody("invocation_error", "channel closed")
-_BLANK_NAMESPACE: Final = ErrorBody(
-    "INVALID_NAMESPACE",
-    "`namespace` is empty: it was named and left blank. Give it a name, or omit it to use `default`.",
-)
-
-_NO_PROVIDER: Final = ErrorBody(
-    "function_not_found", f"Function {ENQUEUE_PROVIDER} not found in namespace {DEFAULT_NAMESPACE}"
-)
 _NO_PROVIDER_MESSAGE: Final = (
     f"No queue provider is installed. `TriggerAction::Enqueue` routes through the `{ENQUEUE_PROVIDER}` provider, which "
     "the standalone queue worker registers. Add it with `iii worker add queue`. (underlying: {underlying})"
 )
-
-_Finish: TypeAlias = Callable[[Json, ErrorBody | None], None]
-"""Takes a value (`ABSENT` for none), or an error."""
 
 
 @attrs.frozen(eq=False)
@@ -59,7 +46,7 @@ class _Call:
     callee: Connection
     caller: Connection | None
     """The worker that ends the call when it leaves; None when nobody waits for the result."""
-    finish: _Finish | None
+    finish: Finish | None
 
 
 @attrs.define
@@ -85,29 +72,12 @@ class Invocations:
     """Every call in flight."""
 
     _registry: Registry
+    _clock: Clock
     _new_id: Callable[[], str]
     faults: CallFaults = attrs.field(factory=CallFaults)
-    now: float = -math.inf
-    """The time that the engine was told last."""
     _pending: dict[str, _Call] = attrs.field(factory=dict, init=False)
-    _late: list[tuple[float, int, str, _Call]] = attrs.field(factory=list, init=False)
-    """A heap of calls that are not stored yet, by the time at which they will be."""
-    _late_ids: Counter[str] = attrs.field(factory=Counter, init=False)
-    _numbers: Iterator[int] = attrs.field(factory=itertools.count, init=False)
-
-    def next_deadline(self) -> float | None:
-        """When `tick` has something to do; None for never."""
-        return self._late[0][0] if self._late else None
-
-    def tick(self, now: float) -> None:
-        """Store the calls whose time has come."""
-        self.now = now
-        while self._late and self._late[0][0] <= now:
-            _, _, call_id, call = heapq.heappop(self._late)
-            self._late_ids[call_id] -= 1
-            if not self._late_ids[call_id]:
-                del self._late_ids[call_id]
-            self._store(call_id, call)
+    _late: Counter[str] = attrs.field(factory=Counter, init=False)
+    """Ids of the calls that are not stored yet."""
 
     def invoke(self, caller: Connection, frame: InvokeFunction) -> None:
         """Do what a worker's `invokefunction` asks for."""
@@ -116,9 +86,10 @@ class Invocations:
         namespace = frame.namespace
         if namespace is None:
             namespace = DEFAULT_NAMESPACE
-        elif not namespace.strip():
+        elif is_blank(namespace):
             if frame.invocation_id is not None:
-                caller.send(encoder.failure(frame.invocation_id, frame.function_id, _BLANK_NAMESPACE))
+                error = ErrorBody("INVALID_NAMESPACE", blank_namespace("namespace"))
+                caller.send(encoder.failure(frame.invocation_id, frame.function_id, error))
             return
         if isinstance(frame.action, EnqueueAction):
             self._enqueue(caller, frame, frame.action, namespace)
@@ -138,10 +109,30 @@ class Invocations:
         else:
             self._dispatch(function, frame, call_id, data, caller, finish)
 
+    def call(
+        self, namespace: str, function_id: str, data: Json, *, metadata: Json = None, finish: Finish | None = None
+    ) -> None:
+        """The engine's own call: it has no caller and no trace context, and `finish` is told how it ended.
+
+        It is made when what is happening now is over, so the answer to a call comes before the events that it caused.
+        """
+        self._clock.soon(partial(self._call_now, namespace, function_id, data, metadata, finish))
+
+    def _call_now(self, namespace: str, function_id: str, data: Json, metadata: Json, finish: Finish | None) -> None:
+        function = self._registry.find(namespace, function_id)
+        if function is None:
+            if finish is not None:
+                message = f"Function {function_id} not found in namespace {namespace}"
+                finish(ABSENT, ErrorBody("function_not_found", message))
+        elif function.run is not None:
+            self._run_builtin(function.run, None, None, data, finish)
+        else:
+            self._dispatch(function, InvokeFunction(function_id, None, metadata=metadata), None, data, None, finish)
+
     def settle(self, sender: Connection, frame: InvocationResult) -> None:
         """A result ends the call with its id, if there is one."""
         sender.calls.pop(frame.invocation_id, None)
-        if frame.invocation_id in self._late_ids:
+        if frame.invocation_id in self._late:
             self.faults.early_answers += 1
         self._end(frame.invocation_id, frame.result, frame.error)
 
@@ -159,7 +150,7 @@ class Invocations:
         call_id: str | None,
         data: Json,
         caller: Connection | None,
-        finish: _Finish | None,
+        finish: Finish | None,
     ) -> None:
         """Send a call to the worker that owns the function."""
         callee = function.owner
@@ -177,10 +168,16 @@ class Invocations:
         if faults.late_share and faults.chance.random() < faults.late_share:
             # The real engine is always this late, and nearly never by enough to matter. What comes before it is stored,
             # an answer or an end, does not find the call. (docs/engine.md, "Early answers")
-            heapq.heappush(self._late, (self.now + faults.late_by, next(self._numbers), call_id, call))
-            self._late_ids[call_id] += 1
+            self._late[call_id] += 1
+            self._clock.at(self._clock.now + faults.late_by, partial(self._store_late, call_id, call))
         else:
             self._store(call_id, call)
+
+    def _store_late(self, call_id: str, call: _Call) -> None:
+        self._late[call_id] -= 1
+        if not self._late[call_id]:
+            del self._late[call_id]
+        self._store(call_id, call)
 
     def _store(self, call_id: str, call: _Call) -> None:
         # An id in use is taken over: the earlier call loses its place, and its caller is told so.
@@ -213,26 +210,27 @@ class Invocations:
             caller.send(answer)
 
     def _run_builtin(
-        self,
-        run: Callable[[Connection, Json], Json],
-        caller: Connection,
-        call_id: str | None,
-        data: Json,
-        finish: _Finish | None,
+        self, run: Builtin, caller: Connection | None, call_id: str | None, data: Json, finish: Finish | None
     ) -> None:
         # It counts as one of the caller's calls while it runs: `engine::workers::list` shows it.
-        if call_id is not None:
+        if caller is not None and call_id is not None:
             caller.calls[call_id] = None
-        value: Json = ABSENT
-        error = None
+
+        def end(value: Json, error: ErrorBody | None) -> None:
+            if caller is not None and call_id is not None:
+                caller.calls.pop(call_id, None)
+            if finish is not None:
+                finish(value, error)
+
         try:
             value = run(caller, data)
         except Refusal as refusal:
-            error = ErrorBody(refusal.code, refusal.message)
-        if call_id is not None:
-            caller.calls.pop(call_id, None)
-        if finish is not None:
-            finish(value, error)
+            end(ABSENT, ErrorBody(refusal.code, refusal.message))
+            return
+        if isinstance(value, Later):
+            value.then(end)
+        else:
+            end(value, None)
 
     def _not_found(self, namespace: str, function_id: str) -> ErrorBody:
         elsewhere = ", ".join(self._registry.namespaces_of(function_id))
@@ -245,10 +243,6 @@ class Invocations:
         """Hand a call to the queue provider; the caller gets a receipt, whatever the provider answers."""
         receipt = self._new_id()
         finish = partial(self._acknowledge, caller, frame, receipt)
-        provider = self._registry.find(DEFAULT_NAMESPACE, ENQUEUE_PROVIDER)
-        if provider is None:
-            finish(ABSENT, _NO_PROVIDER)
-            return
         data = {
             "queue": action.queue,
             "function_id": frame.function_id,
@@ -260,8 +254,7 @@ class Invocations:
         # Queue providers from before namespaces refuse fields that they do not know.
         if namespace != DEFAULT_NAMESPACE:
             data["namespace"] = namespace
-        # It is the engine's own call: it has neither a caller, nor metadata, nor a trace context.
-        self._dispatch(provider, InvokeFunction(ENQUEUE_PROVIDER, None), None, data, None, finish)
+        self.call(DEFAULT_NAMESPACE, ENQUEUE_PROVIDER, data, finish=finish)
 
     def _acknowledge(
         self, caller: Connection, frame: InvokeFunction, receipt: str, value: Json, error: ErrorBody | None

@@ -13,10 +13,15 @@ from typing import TypeAlias
 import attrs
 
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection
-from iii_trio._wire.messages import Json
+from iii_trio._wire.messages import ABSENT, ErrorBody, Json
 
-Builtin: TypeAlias = Callable[[Connection, Json], Json]
-"""A function of the engine: the caller and the payload to the result. Raises `Refusal`."""
+Builtin: TypeAlias = Callable[[Connection | None, Json], Json]
+"""A function of the engine: the caller and the payload to the result, or to a `Later`. Raises `Refusal`.
+
+The caller is None when the engine itself calls, as a trigger does."""
+
+Finish: TypeAlias = Callable[[Json, ErrorBody | None], None]
+"""Takes a value (`ABSENT` for none), or an error."""
 
 
 class Refusal(Exception):
@@ -26,6 +31,28 @@ class Refusal(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+@attrs.define(eq=False)
+class Later:
+    """The answer of a builtin that does not know it yet. It is settled once."""
+
+    _outcome: tuple[Json, ErrorBody | None] | None = attrs.field(default=None, init=False)
+    _finish: Finish | None = attrs.field(default=None, init=False)
+
+    def settle(self, value: Json = ABSENT, error: ErrorBody | None = None) -> None:
+        """Give the answer; it can be passed on as what a call tells when it ends."""
+        if self._finish is not None:
+            self._finish(value, error)
+        else:
+            self._outcome = (value, error)
+
+    def then(self, finish: Finish) -> None:
+        """Have the answer told, now or when it is there."""
+        if self._outcome is not None:
+            finish(*self._outcome)
+        else:
+            self._finish = finish
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -41,6 +68,8 @@ class Function:
     owner: Connection | None = None
     run: Builtin | None = None
     """What a builtin does; None for a worker's function."""
+    worker: str = ""
+    """The name of the part of the engine that a builtin belongs to; empty for a worker's function."""
 
 
 @attrs.define

@@ -71,6 +71,9 @@ class Server:
     _timers: Signal = attrs.field(factory=Signal, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self.engine.on_alarm = self._timers.set
+
     async def run(
         self,
         listeners: list[trio.SocketListener] | None = None,
@@ -161,15 +164,13 @@ class Server:
         self, stream: trio.abc.Stream, connection: Connection, inbound: websocket.Inbound, drained: Signal
     ) -> None:
         """Act on what the client sends, until it leaves or breaks a rule."""
-        receive, faults = self.engine.receive, self.engine.call_faults
+        receive = self.engine.receive
         try:
             while True:
                 now = trio.current_time()
                 for event in inbound.events():
                     if isinstance(event, (str, bytes)):
                         receive(connection, event, now)
-                        if faults.late_share:
-                            self._timers.set()
                     elif isinstance(event, websocket.PingReceived):
                         # The real engine's library answers, and then the engine does.
                         connection.pong(event.payload)
