@@ -217,7 +217,7 @@ async def test_a_drain_takes_its_own_time_out(link: MemoryLink, autojump_clock: 
     assert report.cancelled_handlers == ("slow",)
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), "3", True])
+@pytest.mark.parametrize("timeout", [-1, float("nan"), "3", True, pytest.param(10**400, id="too-large")])
 async def test_a_time_out_that_is_none(link: MemoryLink, timeout: Any) -> None:
     """It is refused, and nothing ends."""
     async with link.client() as iii:

@@ -114,6 +114,7 @@ def _nothing() -> None:
         pytest.param("f", {"timeout": -1}, ["timeout", "'f'"], id="negative-time"),
         pytest.param("f", {"timeout": math.nan}, ["timeout", "'f'"], id="nan-time"),
         pytest.param("f", {"timeout": "5"}, ["timeout", "'f'"], id="text-time"),
+        pytest.param("f", {"timeout": 10**400}, ["timeout", "'f'"], id="endless-time"),
         pytest.param("f", {"timeout": True}, ["timeout", "'f'"], id="true-time"),
     ],
 )

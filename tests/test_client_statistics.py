@@ -315,10 +315,63 @@ async def test_timed_out_handlers_are_counted(link: MemoryLink, autojump_clock: 
         assert iii.statistics().timed_out_handlers == 0
         await trio.sleep(0.2)
         assert iii.statistics().timed_out_handlers == 1
+        assert iii.statistics().failed_handlers == 0
         with pytest.raises(InvocationTimeout):
             await iii.trigger("gate", timeout_ms=1_000)
         await trio.sleep(0.1)
         assert iii.statistics().timed_out_handlers == 2
+        assert (iii.statistics().failed_handlers, iii.statistics().cancelled_handlers) == (0, 0)
+
+
+async def test_each_handler_is_counted_by_the_one_way_in_which_it_ended(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """What was accepted answered, failed, timed out or was cancelled, and the four make up the whole."""
+    answered: list[Any] = []
+
+    async def handler(data: str) -> Any:
+        if data == "raise":
+            raise ValueError("no")
+        if data == "clumsy":
+            return object()
+        if data == "raise late":
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("late")
+        if data == "late":
+            await trio.sleep_forever()
+        answered.append(data)
+        return data
+
+    async with link.client() as iii:
+        await iii.register_function("f", handler, timeout=1).wait_registered()
+        await iii.register_function("mortal", Gate(), on_connection_lost="cancel").wait_registered()
+        await iii.register_function("gate", Gate(), concurrency=1).wait_registered()
+        for data in ("answer", "raise", "clumsy", "raise late", "late"):
+            iii.trigger_nowait("f", data)
+        for function_id in ("mortal", "gate", "gate"):
+            iii.trigger_nowait(function_id)
+        await trio.sleep(2)
+        await link.go_down()
+        assert iii.statistics().cancelled_handlers == 1
+    statistics = iii.statistics()
+    assert (statistics.accepted_invocations, len(answered)) == (8, 1)
+    assert (statistics.failed_handlers, statistics.timed_out_handlers, statistics.cancelled_handlers) == (3, 1, 3)
+
+
+async def test_handlers_that_a_drain_cancels_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Once each, though their callers are answered."""
+    async with link.client() as iii:
+        await iii.register_function("gate", Gate(), concurrency=1).wait_registered()
+        iii.trigger_nowait("gate")
+        iii.trigger_nowait("gate")
+        await trio.testing.wait_all_tasks_blocked()
+        report = await iii.drain(timeout=1)
+        assert report is not None
+        assert report.cancelled_handlers == ("gate", "gate")
+        statistics = iii.statistics()
+        assert (statistics.cancelled_handlers, statistics.failed_handlers) == (2, 0)
 
 
 async def test_retries_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:

@@ -82,6 +82,7 @@ async def test_a_call_can_be_an_id_with_keywords_a_value_or_a_dict(link: MemoryL
         pytest.param({"function_id": None}, {}, ["function_id"], id="null-id"),
         pytest.param("f", {"timeout_ms": -1}, ["timeout_ms"], id="negative-timeout"),
         pytest.param("f", {"timeout_ms": math.nan}, ["timeout_ms"], id="nan-timeout"),
+        pytest.param("f", {"timeout_ms": 10**400}, ["timeout_ms"], id="endless-timeout"),
         pytest.param("f", {"timeout_ms": "5"}, ["timeout_ms"], id="text-timeout"),
         pytest.param("f", {"timeout_ms": True}, ["timeout_ms"], id="true-timeout"),
         pytest.param("f", {"namespace": " "}, ["namespace"], id="blank-namespace"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -15,14 +16,15 @@ from iii_trio._wire.messages import InvocationResult
 from tests.conftest import MemoryLink, frames, start
 
 
-async def _facts() -> Any:
-    invocation = current_invocation()
-    return None if invocation is None else attrs.asdict(invocation)
-
-
 def _sync_facts() -> Any:
     invocation = current_invocation()
-    return None if invocation is None else attrs.asdict(invocation)
+    assert invocation is not None
+    names = [field.name for field in attrs.fields(Invocation) if not field.name.startswith("_")]
+    return {name: getattr(invocation, name) for name in [*names, "abandoned"]}
+
+
+async def _facts() -> Any:
+    return _sync_facts()
 
 
 @pytest.mark.parametrize("handler", [_facts, _sync_facts], ids=["async", "sync"])
@@ -41,7 +43,27 @@ async def test_a_handler_can_ask_which_invocation_it_serves(link: MemoryLink, ha
         "deadline": pytest.approx(limit.deadline, abs=0.1),
         "traceparent": None,
         "baggage": None,
+        "abandoned": False,
     }
+
+
+def test_an_invocation_is_a_plain_value() -> None:
+    """Tests of handlers can make one; it can be compared, shown and written down as a dict."""
+    fields: dict[str, Any] = {
+        "id": "i",
+        "function_id": "f",
+        "caller_worker_id": None,
+        "metadata": None,
+        "deadline": None,
+        "traceparent": None,
+        "baggage": None,
+    }
+    invocation = Invocation(**fields)
+    assert invocation == Invocation(**fields)
+    assert invocation.abandoned is False
+    assert "origin" not in repr(invocation)
+    assert attrs.asdict(invocation).items() >= fields.items()
+    json.dumps(attrs.asdict(invocation))
 
 
 async def test_the_trace_context_of_the_caller_is_there(link: MemoryLink) -> None:

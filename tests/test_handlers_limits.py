@@ -217,6 +217,29 @@ async def test_a_handler_is_cancelled_at_its_time_out_and_its_caller_told(
         assert cleaned == [trio.current_time()]
 
 
+async def test_a_handler_that_is_late_can_see_that_it_was_a_deadline(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """trio names the source of the cancellation, for the function's time-out and for the caller's deadline alike."""
+    sources: list[str] = []
+
+    async def handler() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled as cancelled:
+            sources.append(cancelled.source)
+            raise
+
+    async with link.client() as iii:
+        await iii.register_function("f", handler, timeout=2).wait_registered()
+        with pytest.raises(InvocationError, match="cancelled after 2 s"):
+            await iii.trigger("f")
+        with pytest.raises(InvocationTimeout):
+            await iii.trigger("f", timeout_ms=1_000)
+        await trio.sleep(0.1)
+    assert sources == ["deadline", "deadline"]
+
+
 async def test_a_handler_that_ends_in_time_is_not_touched(link: MemoryLink, autojump_clock: MockClock) -> None:
     """Nor one that catches the cancellation and answers."""
 

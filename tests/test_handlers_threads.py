@@ -12,9 +12,10 @@ import trio
 import trio.testing
 
 from iii_trio import InvocationError
-from iii_trio.errors import ClientClosed, Fate
+from iii_trio.errors import ClientClosed, Fate, InvocationTimeout
 from iii_trio.testing import open_engine
 from tests.conftest import Link, MemoryLink, start
+from tests.interop.engines import until
 
 
 class Threads:
@@ -227,6 +228,24 @@ async def test_an_abandoned_thread_keeps_its_place_in_the_functions_concurrency(
             second = start(nursery, iii.trigger, "f", 2)
             await trio.testing.wait_all_tasks_blocked()
             assert iii.statistics().pending_invocations == 1
+            threads.release()
+            assert await second.wait() == 2
+            assert threads.peak == 1
+
+
+async def test_a_sync_handler_is_abandoned_at_its_callers_deadline(link: MemoryLink, threads: Threads) -> None:
+    """Its thread keeps its place among the threads and in its function's concurrency until it returns."""
+    with trio.fail_after(20):
+        async with link.client(max_threads=1) as iii, trio.open_nursery() as nursery:
+            await iii.register_function("f", threads, concurrency=1).wait_registered()
+            with pytest.raises(InvocationTimeout):
+                await iii.trigger("f", timeout_ms=50)
+            await until(lambda: iii.statistics().timed_out_handlers == 1)
+            statistics = iii.statistics()
+            assert (statistics.abandoned_threads, statistics.threads, statistics.running_handlers) == (1, 1, 0)
+            second = start(nursery, iii.trigger, "f", 2)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (threads.entered, iii.statistics().pending_invocations) == (1, 1)
             threads.release()
             assert await second.wait() == 2
             assert threads.peak == 1

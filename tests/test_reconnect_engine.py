@@ -13,8 +13,9 @@ from typing import Any, Final
 import pytest
 import trio
 
-from iii_trio import III, InitOptions, InvocationError, open_iii
+from iii_trio import III, InitOptions, Invocation, InvocationError, current_invocation, open_iii
 from iii_trio.errors import ConnectionLost, Fate
+from iii_trio.testing import open_fault_proxy
 from tests.conftest import Gate, Outcome, start
 from tests.interop.engines import ENGINES, POLL, EngineProcess, Relay, engine_process, until
 
@@ -215,3 +216,63 @@ async def test_a_silent_link_is_noticed_and_its_ghost_retired(process: EnginePro
                 assert info["worker"]["id"] == statistics.worker_id
                 gate.open()
             outer.cancel_scope.cancel()
+
+
+# ---- handlers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["cut", "silent"])
+async def test_handlers_end_with_their_connection_where_their_function_says_so(
+    process: EngineProcess, fresh: str, loss: str
+) -> None:
+    """The others go on and see that they are abandoned; of void calls and of calls that somebody waits for alike.
+
+    The engine has told the callers, and takes no late answer for one of the next connection.
+    """
+    mortal, enduring = Gate(), Gate()
+    seen: list[Invocation | None] = []
+    options = InitOptions(worker_name=fresh, heartbeat_interval=0.2, heartbeat_timeout=0.6)
+
+    async def endure(data: Any) -> Any:
+        seen.append(current_invocation())
+        return await enduring(data)
+
+    with trio.fail_after(LIMIT):
+        await process.start()
+        async with (
+            open_fault_proxy(process.host, process.port) as proxy,
+            open_iii(process.url) as caller,
+            open_iii(proxy.url, options) as worker,
+            trio.open_nursery() as nursery,
+        ):
+            await worker.register_function(f"{fresh}::mortal", mortal, on_connection_lost="cancel").wait_registered()
+            await worker.register_function(f"{fresh}::enduring", endure).wait_registered()
+            calls: list[Outcome] = []
+            for name in ("mortal", "enduring"):
+                calls.append(start(nursery, caller.trigger, f"{fresh}::{name}", "call", timeout_ms=60_000))
+                caller.trigger_nowait(f"{fresh}::{name}", "void")
+            await mortal.wait_entered(2)
+            await enduring.wait_entered(2)
+            assert [invocation.abandoned for invocation in seen if invocation is not None] == [False, False]
+            lost_at = trio.current_time()
+            proxy.cut() if loss == "cut" else proxy.blackhole()
+            await until(lambda: mortal.inside == 0)
+            took = trio.current_time() - lost_at
+            figure(f"from {loss} to the end of the handlers", took)
+            assert took < (0 if loss == "cut" else 0.6) + SETTLED
+            assert [invocation.abandoned for invocation in seen if invocation is not None] == [True, True]
+            proxy.pass_again()
+            proxy.cut()
+            await worker.wait_connected()
+            await wait_lost(calls)
+            assert {call.error.code for call in calls if isinstance(call.error, ConnectionLost)} == {
+                "invocation_stopped"
+            }
+            enduring.open()
+            await until(lambda: worker.statistics().dropped_results == 2)
+            statistics = worker.statistics()
+            assert (statistics.cancelled_handlers, statistics.running_handlers) == (2, 0)
+            assert await answer(caller, f"{fresh}::enduring", "again") == "again"
+            assert seen[-1] is not None
+            assert not seen[-1].abandoned
+            assert caller.statistics().unknown_results == 0

@@ -51,11 +51,20 @@ def test_a_multiplier_that_overflows_means_the_maximum(multiplier: float) -> Non
     assert delay(64, config, 0.5) == delay(10_000, config, 0.5) == 30.0
 
 
+@pytest.mark.parametrize("random", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+def test_a_wait_without_a_maximum_may_become_infinite_and_stays_a_number(jitter: float, random: float) -> None:
+    """Whatever the jitter; a port that refuses is asked all the same."""
+    config = ReconnectionConfig(max_delay_ms=math.inf, jitter_factor=jitter)
+    assert delay(10**6, config, random) == math.inf
+    assert delay(10**6, config, random, refused=True) == REFUSED_MAX_DELAY
+
+
 @given(
     st.builds(
         ReconnectionConfig,
-        initial_delay_ms=st.floats(0.001, 1e12),
-        max_delay_ms=st.floats(0.001, 1e12),
+        initial_delay_ms=st.floats(0.001, 1e12) | st.just(math.inf),
+        max_delay_ms=st.floats(0.001, 1e12) | st.just(math.inf),
         backoff_multiplier=st.floats(1, 1e300),
         jitter_factor=st.floats(0, 1),
     ),

@@ -21,6 +21,8 @@ from iii_trio._session.deadlines import DEADLINE_KEY, take_deadline, with_deadli
         pytest.param(None, -3.0, {DEADLINE_KEY: 0}, id="it has passed"),
         pytest.param([1], 1.5, [1], id="metadata that is no object has no place for it"),
         pytest.param({"a": 1}, math.inf, {"a": 1}, id="no end, nothing to say"),
+        pytest.param(None, 1e305, None, id="an end so far away that the engine could not decode it"),
+        pytest.param(None, 9e12, {DEADLINE_KEY: 9 * 10**15}, id="three hundred thousand years"),
         pytest.param(None, math.inf, None, id="nothing at all"),
     ],
 )

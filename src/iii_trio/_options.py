@@ -35,6 +35,9 @@ MIB: Final = 1024 * 1024
 OnConflict: TypeAlias = Literal["raise", "standby"]
 """What to do when another worker owns an id or a name: end with the error, or ask again until it is free."""
 
+OnConnectionLost: TypeAlias = Literal["finish", "cancel"]
+"""What becomes of a handler whose connection is lost: it goes on to its end, or it is cancelled."""
+
 
 @attrs.frozen(kw_only=True)
 class ReconnectionConfig:

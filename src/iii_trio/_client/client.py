@@ -23,9 +23,10 @@ from iii_trio._handlers.dispatch import Dispatcher, Function
 from iii_trio._handlers.providers import Providers
 from iii_trio._handlers.signature import inspect_handler
 from iii_trio._link.supervisor import Supervisor
-from iii_trio._options import OnConflict
+from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
+from iii_trio._values.checks import is_number
 from iii_trio._values.functions import RegisterFunctionInput
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._values.services import RegisterServiceInput
@@ -87,6 +88,7 @@ class III(trio.abc.AsyncResource):
         timeout: float = math.inf,
         force: bool = False,
         on_conflict: OnConflict = "raise",
+        on_connection_lost: OnConnectionLost | None = None,
     ) -> FunctionRef[F]:
         """Offer a function to the engine, now and on every connection to come. Never blocks.
 
@@ -105,6 +107,10 @@ class III(trio.abc.AsyncResource):
                 more once this worker is gone.
             on_conflict: What happens when another worker owns the id: ``"raise"`` leaves it at that, and `wait_registered`
                 raises; ``"standby"`` asks again every few seconds until it is ours, and `wait_registered` waits.
+            on_connection_lost: What becomes of a handler when the connection over which its invocation came is lost, so
+                that nobody gets its result: ``"finish"`` lets it go on, since what was sent as a void call exists nowhere
+                else; ``"cancel"`` cancels it, and one that waits for its turn never begins. A thread is abandoned, as at
+                the time-out. None means ``"finish"``.
 
         Returns:
             A handle to withdraw the function, or to wait until the engine has it.
@@ -132,7 +138,7 @@ class III(trio.abc.AsyncResource):
             raise ConfigurationError(
                 f"the on_conflict of {described.id!r} must be 'raise' or 'standby', not {on_conflict!r}"
             )
-        function = _as_function(described.id, handler, concurrency, timeout)
+        function = _as_function(described.id, handler, concurrency, timeout, on_connection_lost)
         frame = RegisterFunction(**attrs.asdict(described, recurse=False))
         registration = self._session.registrar.register(frame, function, on_conflict)
         return FunctionRef(self._session, registration, handler)
@@ -149,6 +155,7 @@ class III(trio.abc.AsyncResource):
         timeout: float = math.inf,
         force: bool = False,
         on_conflict: OnConflict = "raise",
+        on_connection_lost: OnConnectionLost | None = None,
     ) -> Callable[[F], FunctionRef[F]]:
         """`register_function` as a decorator, with the same arguments and errors.
 
@@ -167,6 +174,7 @@ class III(trio.abc.AsyncResource):
                 timeout=timeout,
                 force=force,
                 on_conflict=on_conflict,
+                on_connection_lost=on_connection_lost,
             )
 
         return register
@@ -452,6 +460,7 @@ class III(trio.abc.AsyncResource):
             overloaded_invocations=handlers.overloaded,
             failed_handlers=handlers.failed,
             timed_out_handlers=handlers.timed_out,
+            cancelled_handlers=handlers.cancelled,
             abandoned_threads=handlers.abandoned_threads,
             healed_results=counters.healed_results,
             retried_calls=counters.retried_calls,
@@ -509,7 +518,7 @@ class III(trio.abc.AsyncResource):
         Cancelling it makes it an `aclose`, carried out before the cancellation goes on. Afterwards every call raises
         `ClientClosed`, and leaving the block does nothing more.
         """
-        if timeout is not None and (type(timeout) not in (int, float) or not timeout >= 0):
+        if timeout is not None and not (is_number(timeout) and timeout >= 0):
             raise ConfigurationError(f"the timeout of a drain is a number of seconds, 0 or more, not {timeout!r}")
         report = await self._lifecycle.drain(timeout)
         await trio.lowlevel.checkpoint()
@@ -550,14 +559,20 @@ def _as_input(
     return RegisterFunctionInput(**function)
 
 
-def _as_function(function_id: str, handler: Callable[..., Any], concurrency: Any, timeout: Any) -> Function:
+def _as_function(
+    function_id: str, handler: Callable[..., Any], concurrency: Any, timeout: Any, on_connection_lost: Any
+) -> Function:
     if concurrency is not None and (
         isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1
     ):
         raise ConfigurationError(f"the concurrency of {function_id!r} must be a whole number of at least 1")
-    if type(timeout) not in (int, float) or not timeout > 0:
+    if not (is_number(timeout) and timeout > 0):
         raise ConfigurationError(f"the timeout of {function_id!r} must be more than 0 seconds")
+    if on_connection_lost not in (None, "finish", "cancel"):
+        raise ConfigurationError(
+            f"the on_connection_lost of {function_id!r} must be 'finish' or 'cancel', not {on_connection_lost!r}"
+        )
     slots = None if concurrency is None else trio.CapacityLimiter(concurrency)
     if isinstance(handler, FunctionRef):  # two decorators on one handler
         handler = handler.handler
-    return Function(inspect_handler(function_id, handler), concurrency, timeout, slots)
+    return Function(inspect_handler(function_id, handler), concurrency, timeout, slots, on_connection_lost)

@@ -22,11 +22,12 @@ class DrainReport:
     """How a client ended: what was done in time, and what was not."""
 
     finished_handlers: int
-    """Handlers that ended by themselves since the drain began, failed ones included."""
+    """Handlers that ended by themselves since the drain began, failed ones included; not those that a lost connection has
+    cancelled."""
 
     cancelled_handlers: tuple[str, ...]
-    """The functions of the handlers, running or waiting for their turn, that were cancelled; one entry a handler, in the
-    order of the ids."""
+    """The functions of the handlers, running or waiting for their turn, that the drain had to cancel; one entry a handler,
+    in the order of the ids."""
 
     unsent_calls: int
     """Void calls that still waited to be sent in the end."""

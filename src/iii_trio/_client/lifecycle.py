@@ -318,11 +318,13 @@ class _Tally:
     finished: int | None = attrs.field(default=None, init=False)
     cancelled: list[str] = attrs.field(factory=list, init=False)
     _ended: int = attrs.field(init=False)
+    _stopped: int = attrs.field(init=False)
     _unsent: int = attrs.field(init=False)
     _dropped: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._ended = self.dispatcher.ended
+        self._stopped = self.dispatcher.counters.cancelled
         self._unsent = self.session.counters.unsent_calls
         self._dropped = self.session.counters.dropped_results
 
@@ -333,7 +335,9 @@ class _Tally:
     def freeze(self) -> None:
         """From here on handlers are cancelled; only the first time counts."""
         if self.finished is None:
-            self.finished = self.dispatcher.ended - self._ended
+            # Until now nothing but a lost connection has cancelled any.
+            lost = self.dispatcher.counters.cancelled - self._stopped
+            self.finished = self.dispatcher.ended - self._ended - lost
             self.cancelled = sorted(task.frame.function_id for task in self.dispatcher.active)
 
     def report(self) -> DrainReport:

@@ -107,10 +107,15 @@ class ClientStatistics:
     """Invocations that were refused because a bound was reached."""
 
     failed_handlers: int
-    """Handlers that raised, or whose result could not be sent."""
+    """Handlers that raised, or whose result could not be sent. Each handler ends in one way: it answers, fails, is timed
+    out or cancelled."""
 
     timed_out_handlers: int
     """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
+
+    cancelled_handlers: int
+    """Handlers that were cancelled with their client, or with the connection of their invocation
+    (``on_connection_lost="cancel"``); those that still waited for their turn included."""
 
     abandoned_threads: int
     """Sync handlers whose invocation ended before they did."""

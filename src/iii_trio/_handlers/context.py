@@ -9,6 +9,13 @@ import attrs
 import trio
 
 
+@attrs.define
+class Origin:
+    """The connection over which invocations came, as far as it matters to their handlers."""
+
+    is_gone: bool = False
+
+
 @attrs.frozen(kw_only=True)
 class Invocation:
     """The invocation that the running handler serves."""
@@ -33,6 +40,17 @@ class Invocation:
 
     baggage: str | None
     """W3C baggage of the caller."""
+
+    _origin: Origin = attrs.field(factory=Origin, alias="origin", eq=False, repr=False)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the connection over which this came is gone, so that nobody gets the result.
+
+        The caller has been told ``invocation_stopped`` by then; there may still be one who needs the work itself, as with
+        a void call. Always up to date, and readable from any thread.
+        """
+        return self._origin.is_gone
 
 
 _CURRENT: Final[ContextVar[Invocation | None]] = ContextVar("iii_trio_invocation", default=None)

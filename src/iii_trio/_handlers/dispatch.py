@@ -2,6 +2,9 @@
 
 Nothing is queued without a bound: what is accepted runs or waits for its function's ``concurrency`` or for a thread, and
 what goes beyond the bounds is refused ``overloaded`` at once, or when its turn comes and too many handlers run.
+
+A handler outlives the connection over which its invocation came, unless its function says otherwise: void calls look like
+any other here, and their work exists nowhere else (docs/fates.md, "When the connection is lost").
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from typing import Any, Final
 import attrs
 import trio
 
-from iii_trio._handlers.context import Invocation, ThreadCalls, enter, enter_thread
+from iii_trio._handlers.context import Invocation, Origin, ThreadCalls, enter, enter_thread
 from iii_trio._handlers.signature import Signature
+from iii_trio._options import OnConnectionLost
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
@@ -31,6 +35,9 @@ CALLER_KEY = "_caller_worker_id"
 FAILED: Final = "invocation_failed"
 """The code of a handler that raised, or whose result cannot be sent."""
 
+_CANCELLED: Final = "cancelled"
+"""What stands for the code of a handler that gave no answer."""
+
 _OVERLOADED: Final = ErrorBody("overloaded", "this worker has more to do than it may accept")
 _LATE: Final = ErrorBody("TIMEOUT", "the handler was cancelled, since its caller does not wait any more")
 
@@ -43,8 +50,16 @@ class Function:
     concurrency: int | None
     timeout: float
     slots: trio.CapacityLimiter | None = None
+    on_connection_lost: OnConnectionLost | None = None
+    """None when nobody said."""
+
     active: int = 0
     """Invocations that were accepted and have not ended; one whose thread was abandoned ends when that returns."""
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether its handlers are cancelled when their connection is lost; not unless somebody says so."""
+        return self.on_connection_lost == "cancel"
 
 
 @attrs.define
@@ -62,6 +77,9 @@ class HandlerCounters:
 
     timed_out: int = 0
     """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
+
+    cancelled: int = 0
+    """Handlers that were cancelled with their client, or with their connection."""
 
     abandoned_threads: int = 0
     """Sync handlers whose invocation ended before they did; each keeps its thread until it returns."""
@@ -91,6 +109,9 @@ class Dispatcher:
     ended: int = attrs.field(default=0, init=False)
     """Accepted invocations that are over."""
 
+    _origin: Origin = attrs.field(factory=Origin, init=False)
+    """The present connection, or the next."""
+
     _awaited: set[_Task] = attrs.field(factory=set, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _threads_wanted: int = attrs.field(default=0, init=False)
@@ -116,10 +137,18 @@ class Dispatcher:
             counters.pending += 1
         else:
             counters.running += 1
-        task = _Task(self, function, frame, waits)
+        task = _Task(self, function, frame, self._origin, waits)
         self.active.add(task)
         name = f"iii handler {frame.function_id}"
         self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
+
+    def lose_connection(self, reason: str) -> None:
+        """The connection is gone: nobody gets what the handlers of its invocations return."""
+        self._origin.is_gone = True
+        self._origin = Origin()
+        for task in self.active:
+            if task.function.ends_with_connection:
+                task.lose(f"the connection of its invocation is gone: {reason}")
 
     async def wait_ended(self, tasks: Iterable[_Task]) -> None:
         """Wait until these are over. For one waiter at a time: the drain."""
@@ -166,6 +195,8 @@ class Dispatcher:
     async def _serve(self, task: _Task, frame: InvokeFunction, epoch: int) -> None:
         try:
             answer = await self._answer(task, frame)
+            if answer is None:
+                return
             encoded = self._encode(task, frame, answer)
             outbox = self.session.outbox
             while not outbox.has_room(outbox.results, len(encoded)):
@@ -175,16 +206,28 @@ class Dispatcher:
         finally:
             task.end()
 
-    async def _answer(self, task: _Task, frame: InvokeFunction) -> InvocationResult:
-        """Run the handler; whatever it does becomes an answer, cancellation from outside and Ctrl-C excepted."""
+    async def _answer(self, task: _Task, frame: InvokeFunction) -> InvocationResult | None:
+        """Run the handler; whatever it does becomes an answer, cancellation from outside and Ctrl-C excepted.
+
+        None when it was cancelled because its connection is gone, and its answer would go nowhere.
+        """
         try:
             result = await self._run(task, frame)
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)
+        except _Lost:
+            return None
         except _Late:
+            self.counters.timed_out += 1
             return _failure(frame, _LATE)
+        except _TimedOut:
+            self.counters.timed_out += 1
+            words = f"the handler was cancelled after {task.function.timeout:g} s"
+            logger.warning("%r: %s", frame.function_id, words)
+            return _failure(frame, ErrorBody(FAILED, words))
         except _Stopped as stopped:
+            self.counters.cancelled += 1
             return _failure(frame, ErrorBody(FAILED, f"this worker is shutting down, and {stopped}"))
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
@@ -201,7 +244,7 @@ class Dispatcher:
         payload, caller = _without_caller(frame.data)
         metadata, waits_for = take_deadline(frame.metadata)
         task.scope.deadline = task.accepted_at + waits_for
-        enter(_context(frame, caller, metadata, task.scope.deadline))
+        enter(_context(task, caller, metadata))
         function = task.function
         handler = function.signature.bind(payload, metadata)
         with task.scope:
@@ -213,12 +256,11 @@ class Dispatcher:
                 return await handler()
             return await self._run_in_thread(task, handler)
         assert task.scope.cancelled_caught
+        if task.is_lost:
+            raise _Lost
         if task.stopped is not None:
             raise _Stopped(task.stopped)
-        self.counters.timed_out += 1
-        if trio.current_time() >= task.accepted_at + waits_for:
-            raise _Late
-        raise TimeoutError(f"the handler was cancelled after {function.timeout:g} s")
+        raise _Late if trio.current_time() >= task.accepted_at + waits_for else _TimedOut
 
     async def _run_in_thread(self, task: _Task, handler: Callable[[], Any]) -> Any:
         calls = ThreadCalls()
@@ -260,6 +302,14 @@ class _Late(Exception):
     """The caller's deadline has come, and the handler was cancelled for it."""
 
 
+class _TimedOut(Exception):
+    """The function's time-out has come, and the handler was cancelled for it."""
+
+
+class _Lost(Exception):
+    """The connection of the invocation was lost, and the handler was cancelled for it."""
+
+
 class _Overloaded(Exception):
     """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
@@ -275,19 +325,23 @@ class _Task:
     _dispatcher: Dispatcher
     function: Function
     frame: InvokeFunction
+    origin: Origin
     _waits: bool
     accepted_at: float = attrs.field(factory=trio.current_time, init=False)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     """Around the wait for its turn and the handler; the latter's time-out."""
 
     stopped: str | None = attrs.field(default=None, init=False)
-    """Why it was cancelled, if it was."""
+    """Why the end of the worker has cancelled it, if it has."""
+
+    is_lost: bool = attrs.field(default=False, init=False)
+    """Whether the loss of its connection has cancelled it."""
 
     holds_slot: bool = attrs.field(default=False, init=False)
     in_thread: bool = attrs.field(default=False, init=False)
     """Whether the handler's thread has not returned."""
 
-    code: str | None = attrs.field(default="cancelled", init=False)
+    code: str | None = attrs.field(default=_CANCELLED, init=False)
     """How the handler failed; None when it has a result."""
 
     _started: bool = attrs.field(default=False, init=False)
@@ -311,6 +365,12 @@ class _Task:
         self.stopped = reason
         self.scope.cancel(reason=reason)
 
+    def lose(self, reason: str) -> None:
+        """Cancel it, unless something else has."""
+        if not self.scope.cancel_called:
+            self.is_lost = True
+            self.scope.cancel(reason=reason)
+
     def end(self) -> None:
         """The invocation is over."""
         self._dispatcher.note_end(self)
@@ -318,6 +378,7 @@ class _Task:
             self._dispatcher.counters.pending -= 1
         else:
             self._dispatcher.counters.running -= 1
+        self._dispatcher.counters.cancelled += self.code == _CANCELLED
         self._ended = True
         if not self.in_thread:
             self._let_go()
@@ -380,7 +441,8 @@ def _words(said: object) -> str:
         return "(it has no text)"
 
 
-def _context(frame: InvokeFunction, caller: str | None, metadata: Any, deadline: float) -> Invocation:
+def _context(task: _Task, caller: str | None, metadata: Any) -> Invocation:
+    frame, deadline = task.frame, task.scope.deadline
     return Invocation(
         id=frame.invocation_id or "",
         function_id=frame.function_id,
@@ -389,6 +451,7 @@ def _context(frame: InvokeFunction, caller: str | None, metadata: Any, deadline:
         deadline=None if deadline == math.inf else deadline,
         traceparent=frame.traceparent,
         baggage=frame.baggage,
+        origin=task.origin,
     )
 
 

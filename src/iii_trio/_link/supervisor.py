@@ -43,6 +43,9 @@ class Supervisor:
     open_timeout: float
     close_timeout: float
     on_invocation: Callable[[InvokeFunction], None]
+    on_loss: Callable[[str], object]
+    """Called with the reason when a connection is gone, and the session knows."""
+
     on_binding: Callable[[RegisterTrigger | UnregisterTrigger], None] = attrs.field(default=lambda frame: None)
     """Gets the bindings of this worker's trigger types, and their ends."""
 
@@ -192,6 +195,7 @@ class Supervisor:
                 reason, self._misplaced = self._misplaced, None
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
+            self.on_loss(reason)
             self.room.unpark_all()
             self.on_change()
             logger.info("the connection to %s ended: %s", self.target.url, reason)

@@ -37,5 +37,6 @@ def delay(attempt: int, config: ReconnectionConfig, random: float, *, refused: b
     except OverflowError:  # a worker that has been offline for weeks, or a multiplier in the thousands
         grown = math.inf
     wait = min(grown, config.max_delay_ms) / 1000
-    wait *= 1 + config.jitter_factor * (2 * random - 1)
+    if math.isfinite(wait):  # infinity has no share to be shorter by
+        wait *= 1 + config.jitter_factor * (2 * random - 1)
     return min(wait, REFUSED_MAX_DELAY) if refused else wait

@@ -13,10 +13,13 @@ from typing import Any, Final
 DEADLINE_KEY: Final = "iii_trio.deadline_ms"
 """Milliseconds that the caller still waited when the call was sent."""
 
+_FAR: Final = 2**53 / 1000
+"""Seconds that are as good as no end; up to it every reader of JSON gets the milliseconds as they were written."""
+
 
 def with_deadline(metadata: Any, seconds: float) -> Any:
     """Metadata that says for how long the caller waits; as it was when it has no place for that, or there is no end."""
-    if seconds == math.inf:
+    if seconds >= _FAR:
         return metadata
     # Rounded up, so that the handler is never cancelled before its caller has stopped waiting.
     remaining = max(0, math.ceil(seconds * 1000))

@@ -35,6 +35,17 @@ def path(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     text(instance, attribute, value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a number that can be reckoned with: True is none, and a whole one may be too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
 def non_negative(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """A number from zero to infinity."""
     between(0, math.inf)(instance, attribute, value)
@@ -53,6 +64,8 @@ def between(low: float, high: float) -> Validator:
     def validate(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             refuse(instance, attribute, f"must be a number, not {type(value).__name__}")
+        elif not is_number(value):
+            refuse(instance, attribute, "is too large; where it may be without end, that is math.inf")
         elif not low <= value <= high:
             refuse(instance, attribute, f"must be from {low} to {high}, not {value}")
 
