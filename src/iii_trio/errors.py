@@ -15,7 +15,7 @@
         ├── ClientClosed
         └── InvalidResult
 
-Every class can be pickled, and none carries a secret. Source: design section 4 (docs/fates.md).
+Every class can be pickled, and none carries a secret. The table of fates is in docs/fates.md.
 """
 
 from __future__ import annotations
