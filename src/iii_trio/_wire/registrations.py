@@ -6,6 +6,8 @@ frame that is not gets no answer (docs/wire.md, "Frames").
 
 from __future__ import annotations
 
+import attrs
+
 from iii_trio._values.functions import RegisterFunctionInput
 from iii_trio._values.http import HttpInvocationConfig
 from iii_trio._values.protocol_messages import (
@@ -43,7 +45,7 @@ def _invocation(config: HttpInvocationConfig) -> HttpInvocation:
         method=config.method,
         timeout_ms=config.timeout_ms,
         headers=config.headers or {},  # null headers would make the frame undecodable
-        auth=config.auth,
+        auth=None if config.auth is None else attrs.asdict(config.auth),  # its type is a default, and must be written
     )
 
 
