@@ -36,7 +36,7 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
     ("query", "found"),
     [
         pytest.param(
-            {},
+            {"workers": ["seller", "mailer", "odd"]},
             [
                 "engine::queue::enqueue@default",
                 "mail::send@mail",
@@ -44,7 +44,7 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
                 "shop::sell@mail",
                 "shop::sell@default",
             ],
-            id="all",
+            id="all-workers",
         ),
         pytest.param({"prefix": "shop::s"}, ["shop::sell@mail", "shop::sell@default"], id="prefix"),
         pytest.param({"worker": "mailer"}, ["mail::send@mail", "shop::sell@mail"], id="worker"),
@@ -153,8 +153,8 @@ def test_workers_are_listed_when_they_told_their_process(bench: Bench, worker: W
     ("query", "found"),
     [
         pytest.param({"search": "SELL"}, ["seller"], id="search"),
-        pytest.param({"runtime": "engine"}, ["iii-engine-functions"], id="runtime"),
-        pytest.param({"status": "available"}, ["iii-engine-functions"], id="status"),
+        pytest.param({"runtime": "engine", "search": "engine"}, ["iii-engine-functions"], id="runtime"),
+        pytest.param({"status": "available", "search": "cron"}, ["iii-cron"], id="status"),
         pytest.param({"search": "e", "status": "busy"}, [], id="none"),
     ],
 )

@@ -16,12 +16,15 @@ import attrs
 
 from iii_trio._embedded import encoder
 from iii_trio._embedded.clock import Clock
+from iii_trio._embedded.configuration import configuration
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, Phase
+from iii_trio._embedded.cron import cron
 from iii_trio._embedded.decoder import Undecodable, decode
 from iii_trio._embedded.engine_part import WORKERS_AVAILABLE, engine_part
 from iii_trio._embedded.introspection import ENGINE_WORKER, Introspection
 from iii_trio._embedded.invocations import CallFaults, Invocations
 from iii_trio._embedded.parts import Host, Part
+from iii_trio._embedded.pubsub import pubsub
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
 from iii_trio._embedded.registry import Function, Registry
 from iii_trio._embedded.triggers import Triggers
@@ -45,7 +48,7 @@ from iii_trio._wire.messages import (
 DEFAULT_GRACE: Final = 5.0
 """Seconds that registrations wait for `engine::workers::register`."""
 
-PARTS: Final[tuple[Callable[[Host], Part], ...]] = ()
+PARTS: Final[tuple[Callable[[Host], Part], ...]] = (pubsub, cron, configuration)
 """What this engine has beside the engine's own functions."""
 
 _KEPT_UNDECODABLE: Final = 1_000

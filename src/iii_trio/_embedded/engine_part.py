@@ -61,6 +61,7 @@ class _EnginePart:
         return Part(
             worker=ENGINE_WORKER,
             description=ENGINE_WORKER_ABOUT,
+            internal=True,
             functions=(
                 register,
                 *self._introspection.functions(),

@@ -97,6 +97,13 @@ class Field:
     required: bool = False
     may_end: bool = True
     """Whether an array may end before it."""
+    nullable: bool = True
+    """Whether null is as good as absent, where it is not required."""
+
+    @property
+    def refuses_null(self) -> bool:
+        """Whether null is a value like others, for its kind to take or not."""
+        return self.required or not self.nullable
 
 
 @attrs.frozen
@@ -120,7 +127,7 @@ class Input:
         values: dict[str, Any] = {}
         for field in sorted(self.fields, key=lambda field: field.name):
             value = data.get(field.name)
-            if value is not None or (field.required and field.name in data):
+            if value is not None or (field.refuses_null and field.name in data):
                 value = field.kind(value)
             values[field.name] = value
         for field in self.fields:
@@ -132,7 +139,7 @@ class Input:
         values: dict[str, Any] = dict.fromkeys(field.name for field in self.fields)
         for index, field in enumerate(self.fields):
             if index < len(data):
-                if field.required or data[index] is not None:
+                if field.refuses_null or data[index] is not None:
                     values[field.name] = field.kind(data[index])
             elif field.required or not field.may_end:
                 count = f"{len(self.fields)} element{'s' if len(self.fields) != 1 else ''}"

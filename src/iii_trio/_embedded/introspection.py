@@ -184,7 +184,7 @@ class Introspection:
             raise Refusal("NOT_FOUND", _no_such_worker(name, sorted(found), strict=namespace is not None))
         owner = found[chosen]
         if isinstance(owner, Part):
-            worker = {**self._part_row(owner), "internal": True}
+            worker = {**self._part_row(owner), "internal": owner.internal}
             functions = self._functions_of(owner)
         else:
             worker = {**_worker_row(owner), **present(pid=owner.profile.pid), "internal": False}

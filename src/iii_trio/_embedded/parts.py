@@ -44,5 +44,7 @@ class Part:
     worker: str
     """Its name in `engine::workers::list`, and the `worker` of what it offers."""
     description: str
+    internal: bool = False
+    """Whether `engine::workers::info` calls it so."""
     functions: tuple[Function, ...] = ()
     trigger_types: tuple[TriggerType, ...] = ()
