@@ -34,19 +34,17 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "function-conflict": frozenset(),
     "grace-period": frozenset(),
     "handshake": frozenset(),
-    # engine::channels::create, and a binding to the trigger type `state`
-    "introspect-functions": frozenset({"$uuid15", "$uuid18", "$uuid29", "$uuid30"}),
-    # in-process workers for state, HTTP and configuration, a trigger type, and a binding
-    "introspect-workers": frozenset({"$uuid15", "$uuid16", "$uuid18", "$uuid19"}),
+    # engine::channels::create
+    "introspect-functions": frozenset({"$uuid15", "$uuid29", "$uuid30"}),
+    # a function by which state hears of its configuration, and in-process workers for HTTP and configuration
+    "introspect-workers": frozenset({"$uuid15", "$uuid16"}),
     "late-results": frozenset(),
     "malformed": frozenset(),
     "metadata-trace": frozenset(),
     "name-conflict": frozenset(),
     "namespaces": frozenset(),
-    # state::get
-    "not-found": frozenset({"$uuid11"}),
-    # state::set and state::delete, and the events of a binding to them
-    "parked-registrations": frozenset({"$uuid10", "$uuid11", "$uuid12", "$uuid13"}),
+    "not-found": frozenset(),
+    "parked-registrations": frozenset(),
     "ping": frozenset(),
     "reattach": frozenset(),
     "register-worker-errors": frozenset(),
@@ -56,12 +54,22 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "trigger-parking": frozenset(),
     "trigger-provider": frozenset(),
     "trigger-namespaces": frozenset(),
-    # a binding to the trigger type `state`
-    "engine-register-trigger": frozenset({"$uuid18"}),
+    "state-basic": frozenset(),
+    "state-trigger": frozenset(),
+    "state-update": frozenset(),
+    "state-update-bounds": frozenset(),
+    "stream-basic": frozenset(),
+    "stream-custom": frozenset(),
+    "stream-trigger": frozenset(),
+    "engine-register-trigger": frozenset(),
     # every trigger type there is
     "introspect-triggers": frozenset({"$uuid12"}),
     "register-trigger-timeout": frozenset(),
     "workers-available": frozenset(),
+    # engine::log::debug, and what comes of it
+    "trigger-reregister": frozenset({"$uuid18", "$uuid19"}),
+    "queue-dlq": frozenset(),
+    "queue-durable": frozenset(),
     "cron": frozenset(),
     "configuration": frozenset(),
     "pubsub": frozenset(),
@@ -89,15 +97,8 @@ NOT_YET: Final[dict[str, str]] = {
         ("trigger-refused",),
         "needs triggers",
     ),
-    **dict.fromkeys(
-        ("state-basic", "state-trigger", "state-update", "state-update-bounds", "trigger-reregister"),
-        "needs state",
-    ),
-    **dict.fromkeys(
-        ("stream-basic", "stream-binding-no-name", "stream-custom", "stream-socket", "stream-trigger"),
-        "needs streams",
-    ),
-    **dict.fromkeys(("queue-dlq", "queue-durable"), "needs queues"),
+    "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
+    "stream-socket": "needs the public socket of streams",
     **dict.fromkeys(
         (
             "http-basic",
