@@ -1,13 +1,14 @@
-"""`III`, the client: beside what it calls (`calls`) and registers (`registering`), its state and its end."""
+"""`III`, the client: beside what it calls (`calls`) and registers (`registering`, `binding`), its state and its end."""
 
 from __future__ import annotations
 
 import trio
 
+from iii_trio._client.binding import Binding
 from iii_trio._client.calling import Caller
 from iii_trio._client.exits import DrainReport
 from iii_trio._client.lifecycle import Lifecycle
-from iii_trio._client.registering import Registering
+from iii_trio._client.on import On
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.threads import FromThread
 from iii_trio._client.watching import StateChanges, StateWatch
@@ -21,7 +22,7 @@ from iii_trio._wire.messages import RegisterFunction, RegisterTrigger, RegisterT
 from iii_trio.errors import ConfigurationError
 
 
-class III(Registering, trio.abc.AsyncResource):
+class III(Binding, trio.abc.AsyncResource):
     """A worker's connection to the engine, made by `open_iii` or `connect_iii`.
 
     Its methods may be called from any task of its trio run, in any order, connected or not: registrations are kept and
@@ -47,6 +48,9 @@ class III(Registering, trio.abc.AsyncResource):
         self._watch = StateWatch(session)
         self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
+
+        self.on = On(self)
+        """Decorators that register a handler and bind it: ``@iii.on.http("POST", "/greet")`` and its kin."""
 
     def __repr__(self) -> str:
         return f"<III {self._session.worker['name']!r} at {self._supervisor.target.url}, {self.get_connection_state()}>"
@@ -164,10 +168,10 @@ class III(Registering, trio.abc.AsyncResource):
         """End the client when its handlers have ended, and say how that went.
 
         Meanwhile calls can be made, and invocations are served, so that handlers can call functions of their own worker.
-        When the handlers that ran at the beginning have ended, all functions are withdrawn; when the engine has confirmed
-        it and the rest has ended too, the results are sent, and the connection is closed within `close_timeout`. Handlers
-        that run longer than `timeout` are cancelled, and their callers get ``invocation_failed``. Without a connection
-        only the handlers are waited for.
+        Triggers are taken back first, so that nothing new begins. When the handlers that ran by then have ended, all
+        functions are withdrawn; when the engine has confirmed it and the rest has ended too, the results are sent, and the
+        connection is closed within `close_timeout`. Handlers that run longer than `timeout` are cancelled, and their
+        callers get ``invocation_failed``. Without a connection only the handlers are waited for.
 
         Args:
             timeout: Seconds to wait for handlers, the client's `drain_timeout` when left out.

@@ -100,7 +100,10 @@ class Registrar:
             self.is_withdrawn |= kind is wire.RegisterFunction
         elif self._is_replayed():
             for registration in retired:
-                if registration.verdict is not Verdict.REFUSED and self._may_be_known(registration):
+                # A function that was refused is somebody else's. A binding is ours, and the engine keeps one that a
+                # provider has refused until the type is registered again (docs/engine.md, "Triggers").
+                is_foreign = kind is wire.RegisterFunction and registration.verdict is Verdict.REFUSED
+                if not is_foreign and self._may_be_known(registration):
                     self._take_back(registration)
             self._withdrawal = Barrier(ends=kind is wire.RegisterFunction)
             self._put_barrier(self._withdrawal)
