@@ -93,9 +93,9 @@ async def test_a_call_can_be_an_id_with_keywords_a_value_or_a_dict(link: MemoryL
         pytest.param({"function_id": "f", "action": {"type": "enqueue"}}, {}, ["action"], id="no-queue"),
         pytest.param({"function_id": "f", "action": {"type": "enqueue", "queue": ""}}, {}, ["queue"], id="blank-queue"),
         pytest.param("f", {"action": TriggerAction.Void(), "returns": int}, ["returns"], id="void-has-no-result"),
-        pytest.param("f", {"returns": object}, ["returns"], id="unknown-type"),
-        pytest.param("f", {"returns": list[object]}, ["returns"], id="list-of-unknown-type"),
-        pytest.param("f", {"returns": object | None}, ["returns"], id="optional-unknown-type"),
+        pytest.param("f", {"returns": complex}, ["returns"], id="unknown-type"),
+        pytest.param("f", {"returns": list[complex]}, ["returns"], id="list-of-unknown-type"),
+        pytest.param("f", {"returns": complex | None}, ["returns"], id="optional-unknown-type"),
         pytest.param("f", {"returns": "User"}, ["returns"], id="name-of-a-type"),
     ],
 )
@@ -298,7 +298,7 @@ async def test_values_arrive_as_the_json_that_stands_for_them(link: MemoryLink, 
         pytest.param({"a": 2**64}, "$.a", id="large-integer"),
         pytest.param({"a": -(2**63) - 1}, "$.a", id="small-integer"),
         pytest.param({"a": {1: 2}}, "$.a", id="key-that-is-no-text"),
-        pytest.param({"a": {1, 2}}, "$.a", id="set"),
+        pytest.param({"a": {b""}}, "$.a[0]", id="bytes-in-a-set"),
         pytest.param({"a": object()}, "$.a", id="object"),
         pytest.param(Item("a", [math.nan]), "$.tags[0]", id="in-attrs"),  # type: ignore[list-item]
     ],
@@ -348,9 +348,9 @@ async def test_a_message_over_the_limit_is_refused_at_the_call(link: MemoryLink)
         with pytest.raises(PayloadError, match="16777216"):
             await iii.trigger("f", "x" * (16 * 1024 * 1024))
         assert iii.get_connection_state() == "connected"
-    async with link.client(max_message_size=1_000) as iii:
-        with pytest.raises(PayloadError, match="1000"):
-            iii.trigger_nowait("f", "x" * 1_000)
+    async with link.client(max_message_size=20_000) as iii:
+        with pytest.raises(PayloadError, match="20000"):
+            iii.trigger_nowait("f", "x" * 20_000)
 
 
 # ---- returns= -------------------------------------------------------------------------------------------------------

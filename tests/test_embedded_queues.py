@@ -175,6 +175,18 @@ def test_a_condition_that_fails_is_a_failed_attempt(bench: Bench, worker: Worker
     assert one.takes() == []
 
 
+def test_a_function_keeps_its_copy_while_one_of_its_bindings_is_left(bench: Bench, worker: Worker) -> None:
+    """And gets none afterwards."""
+    one = subscriber(bench)
+    subscribe(one, "second", {"topic": "t"})
+    one.sends("unregistertrigger", id="second")
+    publish(worker, 1)
+    assert [frame["data"] for frame in one.takes()] == [1]
+    one.sends("unregistertrigger", id="subscriber::binding")
+    publish(worker, 2)
+    assert one.takes() == []
+
+
 # ---- listings -------------------------------------------------------------------------------------------------------
 
 

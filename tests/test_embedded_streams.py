@@ -137,6 +137,15 @@ def test_an_id_that_moved_to_another_stream_hears_of_both_until_it_is_gone(bench
     assert events(worker) == []
 
 
+def test_a_binding_that_is_gone_leaves_the_others(bench: Bench, worker: Worker) -> None:
+    """To the same stream."""
+    watch(worker, "t1", stream_name="s")
+    watch(worker, "t2", stream_name="s", item_id="i")
+    worker.sends("unregistertrigger", id="t1")
+    bench.worker("writer").result_of("stream::set", {**ITEM, "data": 1})
+    assert events(worker) == [{"type": "create", "data": 1}]
+
+
 def test_joins_and_leaves_can_be_bound(worker: Worker) -> None:
     """Nobody joins here, so nothing comes of it; the config is not read."""
     for kind in ("stream:join", "stream:leave"):

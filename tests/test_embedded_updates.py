@@ -92,6 +92,7 @@ def test_the_recordings_have_successes_errors_and_refusals() -> None:
         pytest.param([1], {"type": "merge", "path": "a", "value": {"b": 1}}, {"a": {"b": 1}}, id="root-is-replaced"),
         pytest.param(HIGHEST, {"type": "decrement", "path": "", "by": 1}, HIGHEST - 1, id="unsigned-difference"),
         pytest.param(1.5, {"type": "decrement", "path": "", "by": 1}, 0.5, id="float-difference"),
+        pytest.param(1.7e308, {"type": "increment", "path": "", "by": 2**62}, 1.7e308, id="a-float-stays-finite"),
         pytest.param({}, ["set", "a", 1], {"a": 1}, id="an-array-is-the-fields-in-order"),
         pytest.param({}, ["append", None, 1], {}, id="a-root-append-needs-an-array"),
     ],
@@ -141,6 +142,8 @@ def test_the_others_apply() -> None:
         pytest.param(
             ["merge"], "invalid length 1, expected struct variant UpdateOp::Merge with 2 elements", id="merge"
         ),
+        pytest.param(["remove", "a", 1], "invalid length 2, expected 1 element in sequence", id="long"),
+        pytest.param(["set", 5, 1, 1], "invalid type: integer `5`, expected a string", id="wrong-before-long"),
         pytest.param({"type": 5}, "invalid type: integer `5`, expected variant identifier", id="number"),
         pytest.param(
             {"type": "increment", "path": "a", "by": None}, "invalid type: null, expected i64", id="null-is-no-number"

@@ -22,6 +22,7 @@ import pytest
 import iii_trio
 from iii_trio import RegisterServiceInput
 from iii_trio._session import states
+from iii_trio._values.building import build
 from iii_trio._wire.urls import DEFAULT_URL
 from iii_trio.errors import ConfigurationError
 from iii_trio.protocol import RegisterTriggerInput
@@ -156,6 +157,20 @@ def test_every_value_is_frozen_and_documented(module: str, name: str, entry: dic
     assert cls.__setattr__ is not object.__setattr__
     source = inspect.getsource(cls)
     assert source.count('"""') >= 2 * (len(attrs.fields(cls)) + 1)
+
+
+@pytest.mark.parametrize(("module", "name", "entry"), of_kind("value"))
+def test_a_name_that_a_value_does_not_have_is_refused(module: str, name: str, entry: dict[str, Any]) -> None:
+    """In a dict or as a keyword: it is a spelling mistake, and would be lost in silence."""
+    cls = find(module, name)
+    required = dict.fromkeys((field for field, wanted in entry["fields"].items() if wanted == "required"), "x")
+    with pytest.raises(ConfigurationError, match=f"{name} has no speling"):
+        build(cls, {**required, "speling": 1})
+    with pytest.raises(ConfigurationError, match=f"{name} has no speling"):
+        build(cls, **required, speling=1)
+    for field in required:
+        with pytest.raises(ConfigurationError, match=f"{name} needs its {field}"):
+            build(cls, {other: "x" for other in required if other != field})
 
 
 # ---- enums, constants, classes to derive from -----------------------------------------------------------------------

@@ -27,15 +27,20 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "big-frames": frozenset(),
     "callee-disconnect": frozenset(),
     "caller-disconnect": frozenset(),
+    "configuration": frozenset(),
+    "cron": frozenset(),
     "deep-json": frozenset(),
     "duplicate-invocation-id": frozenset(),
     "echo": frozenset(),
+    "engine-register-trigger": frozenset(),
     "enqueue": frozenset(),
     "function-conflict": frozenset(),
     "grace-period": frozenset(),
     "handshake": frozenset(),
     # engine::channels::create
     "introspect-functions": frozenset({"$uuid15", "$uuid29", "$uuid30"}),
+    # every trigger type there is
+    "introspect-triggers": frozenset({"$uuid12"}),
     # a function by which state hears of its configuration, and in-process workers for HTTP and configuration
     "introspect-workers": frozenset({"$uuid15", "$uuid16"}),
     "late-results": frozenset(),
@@ -46,14 +51,15 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "not-found": frozenset(),
     "parked-registrations": frozenset(),
     "ping": frozenset(),
+    "pubsub": frozenset(),
+    "queue-dlq": frozenset(),
+    "queue-durable": frozenset(),
     "reattach": frozenset(),
+    "register-trigger-timeout": frozenset(),
     "register-worker-errors": frozenset(),
     "reregister": frozenset(),
     "results": frozenset(),
     "services": frozenset(),
-    "trigger-parking": frozenset(),
-    "trigger-provider": frozenset(),
-    "trigger-namespaces": frozenset(),
     "state-basic": frozenset(),
     "state-trigger": frozenset(),
     "state-update": frozenset(),
@@ -61,22 +67,18 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "stream-basic": frozenset(),
     "stream-custom": frozenset(),
     "stream-trigger": frozenset(),
-    "engine-register-trigger": frozenset(),
-    # every trigger type there is
-    "introspect-triggers": frozenset({"$uuid12"}),
-    "register-trigger-timeout": frozenset(),
-    "workers-available": frozenset(),
+    "trigger-namespaces": frozenset(),
+    "trigger-parking": frozenset(),
+    "trigger-provider": frozenset(),
+    # bindings to the trigger type of HTTP
+    "trigger-refused": frozenset({"$uuid9", "$uuid10"}),
     # engine::log::debug, and what comes of it
     "trigger-reregister": frozenset({"$uuid18", "$uuid19"}),
-    "queue-dlq": frozenset(),
-    "queue-durable": frozenset(),
-    "cron": frozenset(),
-    "configuration": frozenset(),
-    "pubsub": frozenset(),
     "uuid-forms": frozenset(),
     "void": frozenset(),
+    "workers-available": frozenset(),
 }
-"""Transcripts that the embedded engine passes, with the invocations that need builtins it does not have."""
+"""Transcripts that the embedded engine passes, with the invocations and bindings that need parts it does not have."""
 
 NOT_YET: Final[dict[str, str]] = {
     **dict.fromkeys(
@@ -92,10 +94,6 @@ NOT_YET: Final[dict[str, str]] = {
             "functions-available",  # its event lists engine::channels::create
         ),
         "needs channels",
-    ),
-    **dict.fromkeys(
-        ("trigger-refused",),
-        "needs triggers",
     ),
     "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
     "stream-socket": "needs the public socket of streams",
@@ -117,7 +115,7 @@ NOT_YET: Final[dict[str, str]] = {
 """Transcripts of what the embedded engine does not do, and why."""
 
 
-SLOW: Final = frozenset({"big-frames", "cron", "grace-period", "malformed", "register-trigger-timeout"})
+SLOW: Final = frozenset({"big-frames", "cron", "grace-period", "malformed", "queue-dlq", "register-trigger-timeout"})
 """Transcripts that take more than a second in real time."""
 
 

@@ -18,6 +18,10 @@ class ClientStatistics:
     worker_id: str | None
     """What the engine calls this worker on its present or last connection."""
 
+    latency: float | None
+    """Seconds that the last heartbeat of the present connection took to the engine and back; None before there was one,
+    as on a link that is never silent."""
+
     connects: int
     """Connections that were opened."""
 
@@ -105,6 +109,9 @@ class ClientStatistics:
 
     overloaded_invocations: int
     """Invocations that were refused because a bound was reached."""
+
+    invalid_inputs: int
+    """Invocations that were answered ``invalid_input``, since their payload is not what the handler takes."""
 
     failed_handlers: int
     """Handlers that raised, or whose result could not be sent. Each handler ends in one way: it answers, fails, is timed

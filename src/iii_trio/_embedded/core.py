@@ -119,11 +119,12 @@ class Engine:
     _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self._clock = Clock(epoch_ms=self.epoch_ms, on_alarm=self._set_alarm)
         self._start()
 
     def _start(self) -> None:
         """Begin with nothing but the builtins."""
-        self._clock = Clock(epoch_ms=self.epoch_ms, on_alarm=self._set_alarm)
+        self._clock.clear()
         self._registry = Registry()
         self._invocations = Invocations(self._registry, self._clock, self.new_id, self.call_faults)
         self._triggers = Triggers(self._clock, self._invocations)
@@ -297,6 +298,7 @@ class Engine:
         """`engine::workers::register`: the worker's name and namespace, and the end of its waiting registrations."""
         announcement: Announcement = read_announcement(data)
         if caller is None:
+            # A binding may call it with a payload that names a worker; nobody announces himself like that.
             return {"success": False}
         namespace = announcement.namespace if caller.namespace is None else caller.namespace
         name = announcement.profile.name

@@ -1,13 +1,12 @@
 """Update operations: what `state::update` and `stream::update` do to one value.
 
 They run in order, each on what the one before left. One that fails is skipped and reported, and the others apply; a
-call with a wrong shape is refused as a whole (docs/engine.md, "Update operations"). No value is changed in place: what
+call with a wrong shape is refused as a whole (docs/engine.md, "Updates"). No value is changed in place: what
 was stored and what was sent may be shared by whoever holds them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -146,10 +145,8 @@ def _sum(number: Json, operation: Operation) -> Json:
     if number is ABSENT:
         return operation.value
     if isinstance(number, float):
-        total: float = number + operation.value
-        if math.isfinite(total):
-            return total
-    elif isinstance(number, int) and not isinstance(number, bool):
+        return number + operation.value
+    if isinstance(number, int) and not isinstance(number, bool):
         # The engine tries signed 64 bits first, then unsigned ones.
         whole: int = number + operation.value
         if _LOWEST <= whole <= _HIGHEST:
@@ -281,28 +278,39 @@ def read_operation(value: Any) -> Operation:
     Raises:
         ValueError: It does not fit; in the engine's words.
     """
+    name, body = _tagged(value)
+    shape = _SHAPES[name]
+    names = [field.name for field in shape.fields]
+    if isinstance(body, dict):
+        told, given = shape.read(body), body
+    else:
+        told, given = shape.read(body[: len(names)]), dict(zip(names, body, strict=False))
+        if len(body) > len(names):
+            expected = f"{len(names)} element{'s' if len(names) != 1 else ''}"
+            raise ValueError(f"invalid length {len(body)}, expected {expected} in sequence")
+    # The engine leaves out a path that it may leave out, and writes a value that was left out.
+    sent = {field: given.get(field) for field in names if field != "path" or given.get(field) is not None}
+    operand: Any = told.get("value", told.get("by"))
+    return Operation(
+        name, told["path"] or (), -operand if name == "decrement" else operand, sent={"type": name, **sent}
+    )
+
+
+def _tagged(value: Any) -> tuple[str, Any]:
+    """The name of an operation, and its fields: an object without its `type`, or what follows it in an array."""
     name: Any
     body: Any
-    if isinstance(value, list):
-        if not value:
-            raise ValueError("missing field `type`")
-        name, body = value[0], value[1:]
-    elif isinstance(value, dict):
-        if "type" not in value:
-            raise ValueError("missing field `type`")
-        name, body = value["type"], {key: item for key, item in value.items() if key != "type"}
+    if isinstance(value, dict):
+        name, body = value.get("type", ABSENT), {key: item for key, item in value.items() if key != "type"}
+    elif isinstance(value, list):
+        name, body = value[0] if value else ABSENT, value[1:]
     else:
         raise wrong_type(value, "internally tagged enum UpdateOp")
+    if name is ABSENT:
+        raise ValueError("missing field `type`")
     if not isinstance(name, str):
         raise wrong_type(name, "variant identifier")
     if name not in _SHAPES:
         known = ", ".join(f"`{known}`" for known in _SHAPES)
         raise ValueError(f"unknown variant `{name}`, expected one of {known}")
-    shape = _SHAPES[name]
-    told = shape.read(body)
-    names = [field.name for field in shape.fields]
-    given = body if isinstance(body, dict) else dict(zip(names, body, strict=False))
-    # The engine leaves out a path that it may leave out, and writes a value that was left out.
-    sent = {field: given.get(field) for field in names if field != "path" or given.get(field) is not None}
-    value = told.get("value", told.get("by"))
-    return Operation(name, told["path"] or (), -value if name == "decrement" else value, sent={"type": name, **sent})
+    return name, body

@@ -24,6 +24,7 @@ from iii_trio._handlers.signature import Signature
 from iii_trio._options import OnConnectionLost
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
+from iii_trio._types.table import Misfit
 from iii_trio._values.trigger_configs import QUEUE
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
 from iii_trio.errors import InvocationError, PayloadError, is_reserved
@@ -78,6 +79,9 @@ class HandlerCounters:
 
     failed: int = 0
     """Handlers that raised, or whose result could not be sent."""
+
+    invalid_inputs: int = 0
+    """Invocations that were refused because their payload is not what the handler takes."""
 
     timed_out: int = 0
     """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
@@ -209,13 +213,21 @@ class Dispatcher:
             if answer is None:
                 return
             encoded = self._encode(task, frame, answer)
-            outbox = self.session.outbox
-            while not outbox.has_room(outbox.results, len(encoded)):
-                await self.room.park()
+            await self._wait_room(len(encoded))
             now = trio.current_time()
             self.session.answer(epoch, encoded, age=now - task.accepted_at, now=now)
         finally:
             task.end()
+
+    async def _wait_room(self, size: int) -> None:
+        """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get."""
+        outbox = self.session.outbox
+        try:
+            while not outbox.has_room(outbox.results, size):
+                await self.room.park()
+        except trio.Cancelled:
+            self.session.counters.dropped_results += 1
+            raise
 
     async def _answer(self, task: _Task, frame: InvokeFunction) -> InvocationResult | None:
         """Run the handler; whatever it does becomes an answer, cancellation from outside and Ctrl-C excepted.
@@ -227,6 +239,11 @@ class Dispatcher:
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)
+        except Misfit as misfit:
+            self.counters.invalid_inputs += 1
+            # Nobody answers a void call, so here is where somebody can see it.
+            logger.warning("the payload of an invocation of %r does not fit: %s", frame.function_id, misfit)
+            return _failure(frame, ErrorBody("invalid_input", sendable(misfit)))
         except _Lost:
             return None
         except _Late:
@@ -239,7 +256,9 @@ class Dispatcher:
             return _failure(frame, ErrorBody(FAILED, words))
         except _Stopped as stopped:
             self.counters.cancelled += 1
-            return _failure(frame, ErrorBody(FAILED, f"this worker is shutting down, and {stopped}"))
+            # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
+            code = FAILED if task.has_started else _OVERLOADED.code
+            return _failure(frame, ErrorBody(code, f"this worker is shutting down, and {stopped}"))
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
@@ -355,7 +374,9 @@ class _Task:
     code: str | None = attrs.field(default=_CANCELLED, init=False)
     """How the handler failed; None when it has a result."""
 
-    _started: bool = attrs.field(default=False, init=False)
+    has_started: bool = attrs.field(default=False, init=False)
+    """Whether its turn has come, and the handler began to run."""
+
     _holds_thread: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
@@ -368,7 +389,7 @@ class _Task:
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
         self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
-        self._started = True
+        self.has_started = True
         self._tell("handler.started")
 
     def stop(self, reason: str) -> None:
@@ -393,9 +414,9 @@ class _Task:
         self._ended = True
         if not self.in_thread:
             self._let_go()
-        if self._started and self.code is None:
+        if self.has_started and self.code is None:
             self._tell("handler.finished")
-        elif self._started:
+        elif self.has_started:
             self._tell("handler.failed", code=self.code)
 
     def _tell(self, event: str, **facts: Any) -> None:
