@@ -452,6 +452,11 @@ class _Task:
 def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
     """Run a sync handler, in its thread."""
     enter_thread(calls)
+    return call_in_thread(handler)
+
+
+def call_in_thread(handler: Callable[[], Any]) -> Any:
+    """Run what is not async; there is no trio in its thread to wait for what it may return instead."""
     result = handler()
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import trio
 
-from iii_trio._handlers.dispatch import Dispatcher, sendable
+from iii_trio._handlers.dispatch import Dispatcher, call_in_thread, sendable
 from iii_trio._values.trigger_types import TriggerConfig, TriggerHandler
 from iii_trio._wire.messages import ErrorBody, RegisterTrigger, TriggerRegistrationResult, UnregisterTrigger
 from iii_trio.errors import InvocationError
@@ -172,11 +172,11 @@ class Providers:
         dispatcher = self._dispatcher
         dispatcher.threads_wanted += 1
         try:
-            answer = await trio.to_thread.run_sync(method, config, abandon_on_cancel=True, limiter=dispatcher.threads)
+            await trio.to_thread.run_sync(
+                call_in_thread, lambda: method(config), abandon_on_cancel=True, limiter=dispatcher.threads
+            )
         finally:
             dispatcher.threads_wanted -= 1
-        if inspect.isawaitable(answer):
-            await answer
 
     async def _answer(self, frame: RegisterTrigger, epoch: int, error: ErrorBody | None) -> None:
         """Tell the engine. It looks the verdict up by the binding, so unlike a result it cannot come too early."""
