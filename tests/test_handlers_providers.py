@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -74,6 +75,12 @@ class SyncProvider(TriggerHandler[Any]):
 
 async def settle() -> None:
     await trio.testing.wait_all_tasks_blocked()
+
+
+async def soon(happened: Callable[[], object]) -> None:
+    """A thread has done it, within the limit."""
+    with trio.fail_after(10):
+        await until(happened)
 
 
 async def provide(iii: III, provider: TriggerHandler[Any]) -> TriggerTypeRef[Any]:
@@ -456,9 +463,9 @@ async def test_a_sync_provider_runs_in_a_thread(link: MemoryLink, engine: Embedd
         await provide(iii, provider)
         hand_over(link)
         hand_over(link, "b2", "g", config={"refuse": True})
-        await until(lambda: len(verdicts(engine)) == 2)
+        await soon(lambda: len(verdicts(engine)) == 2)
         link.say(type="unregistertrigger", id="b1", trigger_type="webhook")
-        await until(lambda: "unregister f" in provider.told)
+        await soon(lambda: "unregister f" in provider.told)
     assert sorted(provider.told) == ["register f", "register g", "unregister f"]
     assert threading.get_ident() not in provider.threads
     assert {verdict.function_id for verdict in verdicts(engine) if verdict.error is not None} == {"g"}
@@ -471,7 +478,7 @@ async def test_sync_providers_share_the_threads_of_the_handlers(link: MemoryLink
         await provide(iii, provider)
         await iii.register_function("sync", lambda: "done").wait_registered()
         hand_over(link)
-        await until(lambda: bool(provider.threads))
+        await soon(lambda: bool(provider.threads))
         assert iii.statistics().threads == 1
         answers: list[Any] = []
 
@@ -479,7 +486,7 @@ async def test_sync_providers_share_the_threads_of_the_handlers(link: MemoryLink
             answers.append(await iii.trigger("sync"))
 
         nursery.start_soon(call)
-        await until(lambda: iii.statistics().pending_invocations == 1)
+        await soon(lambda: iii.statistics().pending_invocations == 1)
         provider.go.set()
     assert answers == ["done"]
 
@@ -490,13 +497,13 @@ async def test_a_sync_method_that_returns_something_to_wait_for_refuses(
     """As a wrapper of an async one does that nobody made async; what it began is closed."""
 
     class Wrapped(Provider):
-        def register_trigger(self, config: TriggerConfig[Any]) -> Any:  # type: ignore[override]
+        def register_trigger(self, config: TriggerConfig[Any]) -> Any:
             return Provider.register_trigger(self, config)
 
     async with link.client() as iii:
         await provide(iii, Wrapped())
         hand_over(link)
-        await until(lambda: bool(verdicts(engine)))
+        await soon(lambda: bool(verdicts(engine)))
     assert refusal(engine)[0] == REFUSED
     assert "make the handler itself async" in refusal(engine)[1]
 

@@ -34,7 +34,7 @@ class Registering(Calls):
     def register_function(
         self,
         function_id: FunctionName,
-        handler_or_invocation: HttpInvocationConfig,
+        handler_or_invocation: HttpInvocationConfig | None,
         *,
         description: str | None = None,
         metadata: dict[str, Any] | None = None,
@@ -102,7 +102,8 @@ class Registering(Calls):
                 parameter of that name; an async one runs as a task, a sync one in a thread. An `HttpInvocationConfig` tells
                 the engine to make an HTTP request instead of asking this worker. It has to be configured for that; when it
                 does not like the address, or misses the variable that an auth names, the function does not exist, and
-                nobody is told: `wait_registered` cannot see that either (docs/engine.md, "HTTP functions").
+                nobody is told: `wait_registered` cannot see that either (docs/engine.md, "HTTP functions"). None when the
+                description has the invocation.
             func: The same as `function_id`, under the older reference's name.
             description: One line for people and models.
             metadata: A JSON object for the engine's listings.
