@@ -7,7 +7,7 @@ import pytest
 from iii_trio._session.events import Withdrawn
 from iii_trio._session.registry import Verdict
 from iii_trio._session.states import Client
-from iii_trio._wire.messages import InvokeFunction
+from iii_trio._wire.messages import InvokeFunction, RegisterFunction
 from tests._session_peer import Peer, kinds
 
 
@@ -26,7 +26,7 @@ def test_functions_are_withdrawn_behind_the_calls_and_before_a_barrier(peer: Pee
     assert peer.session.client.state is Client.DRAINING
     peer.session.ping(0.0)
     peer.void("x")
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (True, False)
     assert kinds(peer.take()) == [
         "ping",
@@ -45,9 +45,9 @@ def test_what_was_withdrawn_still_serves_what_comes(peer: Peer) -> None:
     """It counts no longer, and is offered on no other connection, but is found."""
     registration = peer.register("f")
     peer.ready()
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     peer.take()
-    assert len(peer.session.registrar.registry) == 0
+    assert list(peer.session.registrar.registry) == []
     frame = peer.say("invokefunction", function_id="f", data=1, invocation_id="00000000-0000-4000-8000-000000000001")
     assert isinstance(frame, InvokeFunction)
     assert peer.session.registrar.registry.find("f") is registration
@@ -62,7 +62,7 @@ def test_a_lost_link_ends_the_withdrawal_without_a_proof(peer: Peer) -> None:
     """Also one that was lost before the ping was sent; a later pong proves nothing."""
     peer.register("f")
     peer.ready()
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     peer.session.disconnected("gone", 0.0)
     assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, False)
     peer.ready("w2")
@@ -72,7 +72,7 @@ def test_a_lost_link_ends_the_withdrawal_without_a_proof(peer: Peer) -> None:
 def test_offline_nothing_is_waited_for(peer: Peer) -> None:
     """The engine has no function of a worker that is not connected."""
     peer.register("f")
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, False)
     assert peer.session.outbox.frames == 0
 
@@ -80,7 +80,7 @@ def test_offline_nothing_is_waited_for(peer: Peer) -> None:
 def test_without_functions_there_is_nothing_to_prove(peer: Peer) -> None:
     """No frame is sent."""
     peer.ready()
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (False, True)
     assert peer.take() == []
 
@@ -91,7 +91,7 @@ def test_a_function_of_somebody_elses_is_not_withdrawn(peer: Peer) -> None:
     peer.register("ours")
     peer.ready()
     peer.reject("theirs")
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     assert kinds(peer.take()) == ["unregisterfunction ours", "ping"]
 
 
@@ -99,7 +99,7 @@ def test_a_withdrawal_in_the_replay_follows_it(peer: Peer) -> None:
     """What the replay offers is withdrawn when calls flow."""
     peer.register("f")
     peer.replay()
-    peer.session.registrar.withdraw()
+    peer.session.registrar.withdraw(RegisterFunction)
     assert peer.take() == []
     peer.confirm()
     assert kinds(peer.take()) == ["unregisterfunction f", "ping"]
@@ -114,7 +114,7 @@ def test_whoever_waits_for_a_verdict_is_woken_by_the_end(peer: Peer, withdrawn: 
     registration.waiters.append(lambda: woken.append(registration.verdict))
     peer.session.drain()
     if withdrawn:
-        peer.session.registrar.withdraw()
+        peer.session.registrar.withdraw(RegisterFunction)
     assert woken == []
     peer.session.close()
     assert woken == [Verdict.PENDING]

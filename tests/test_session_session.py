@@ -463,7 +463,7 @@ def test_a_withdrawn_function_is_withdrawn_once(peer: Peer) -> None:
     assert kinds(peer.take()) == ["unregisterfunction f"]
     peer.say("pong")
     assert registration.verdict is Verdict.WITHDRAWN
-    assert len(peer.session.registrar.registry) == 0
+    assert list(peer.session.registrar.registry) == []
     peer.session.registrar.confirm(registration)
     assert peer.take() == []
 
@@ -906,9 +906,15 @@ ALLOWED: list[tuple[str, dict[str, Any], set[str]]] = [
     ("a registration, which only workers send", {"type": "registerfunction", "id": "f"}, set()),
     ("a service, which only workers send", {"type": "registerservice", "id": "s"}, set()),
     (
-        "a binding for a provider, which this client is not",
+        "a binding for a provider",
         {"type": "registertrigger", "id": "i", "trigger_type": "t", "function_id": "f", "config": None},
-        set(),
+        {"replaying", "ready"},
+    ),
+    ("the end of a binding", {"type": "unregistertrigger", "id": "i", "trigger_type": "t"}, {"replaying", "ready"}),
+    (
+        "a verdict about a binding",
+        {"type": "triggerregistrationresult", "id": "i", "trigger_type": "t", "function_id": "f"},
+        {"replaying", "ready"},
     ),
 ]
 

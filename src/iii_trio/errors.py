@@ -15,7 +15,7 @@
         ├── ClientClosed
         └── InvalidResult
 
-Every class can be pickled, and none carries a secret. Source: design section 4 (docs/fates.md).
+Every class can be pickled, and none carries a secret. The table of fates is in docs/fates.md.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class HandshakeRefused(IIIError):
 
 
 class RegistrationRejectedError(IIIError):
-    """The engine refused this worker, or an id or name of it that somebody else owns."""
+    """The engine refused this worker, an id or name of it that somebody else owns, or a trigger that cannot be bound."""
 
     def __init__(
         self,
@@ -156,18 +156,25 @@ class RegistrationRejectedError(IIIError):
         function_id: str | None = None,
         worker_name: str | None = None,
         owner_worker_id: str | None = None,
+        trigger_id: str | None = None,
+        trigger_type: str | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
-        """``FUNCTION_NAMESPACE_CONFLICT``, ``WORKER_NAMESPACE_CONFLICT``, ``INVALID_NAMESPACE``, ``FORBIDDEN`` …"""
+        """``FUNCTION_NAMESPACE_CONFLICT``, ``WORKER_NAMESPACE_CONFLICT``, ``INVALID_NAMESPACE``, ``FORBIDDEN``,
+        ``trigger_registration_failed``, a provider's own …"""
         self.namespace = namespace
         """The namespace in which it was refused, where the engine says it."""
         self.function_id = function_id
-        """The refused function, when it was one."""
+        """The refused function, or the one that the refused trigger was to call."""
         self.worker_name = worker_name
         """The refused worker name, when it was one."""
         self.owner_worker_id = owner_worker_id
         """The worker that owns the id or the name; empty or None when there is none."""
+        self.trigger_id = trigger_id
+        """The refused trigger, when it was one."""
+        self.trigger_type = trigger_type
+        """The type of the refused trigger."""
 
 
 class InternalError(IIIError):

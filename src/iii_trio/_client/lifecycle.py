@@ -15,7 +15,9 @@ from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._link.bell import Bell
 from iii_trio._link.supervisor import Supervisor
 from iii_trio._link.timer import run_timer
+from iii_trio._session.registry import Wanted
 from iii_trio._session.session import Session
+from iii_trio._wire.messages import RegisterFunction, RegisterTrigger
 from iii_trio.errors import ClientClosed, IIIError, InternalError
 
 logger = logging.getLogger("iii_trio")
@@ -202,18 +204,25 @@ class Lifecycle:
     async def _drain(self) -> None:
         """Wait for the handlers, in an order in which none of them misses what it needs.
 
-        First those that run when it begins, while everything is still served: they may call functions of this very
-        worker. Then the engine is told to send nothing more, and says when it has heard. Then what came in between.
+        Triggers go first, so that nothing new is begun. Then those that run may end, while everything is still served:
+        they may call functions of this very worker. Then the engine is told to send nothing more, and says when it has
+        heard. Then what came in between.
         """
         dispatcher = self.dispatcher
+        await self._withdraw(RegisterTrigger)
         await dispatcher.wait_ended(dispatcher.active)
-        self.session.registrar.withdraw()
-        while self.session.registrar.is_withdrawing:
-            await self.changed.park()
+        await self._withdraw(RegisterFunction)
         while dispatcher.active:
             await dispatcher.wait_idle()
             await self.supervisor.flush()  # an invocation that comes in meanwhile is still served
         self._shut("the client has been drained")
+
+    async def _withdraw(self, kind: type[Wanted]) -> None:
+        """Take all of a kind back, and wait until the engine has heard, or is gone."""
+        registrar = self.session.registrar
+        registrar.withdraw(kind)
+        while registrar.is_withdrawing:
+            await self.changed.park()
 
     async def _answer_the_rest(self, reason: str) -> None:
         """Cancel the handlers that are left, and let each tell its caller why."""

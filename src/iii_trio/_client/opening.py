@@ -13,6 +13,7 @@ from iii_trio._client.identity import NAMES, worker_facts
 from iii_trio._client.lifecycle import Lifecycle
 from iii_trio._client.loop_watch import LoopWatch
 from iii_trio._handlers.dispatch import Dispatcher
+from iii_trio._handlers.providers import Providers
 from iii_trio._link.bell import Bell
 from iii_trio._link.choice import TransportName, find_transport
 from iii_trio._link.connect import Target
@@ -192,7 +193,9 @@ class _Assembly:
             max_pending=options.max_pending_invocations,
             send_stack_traces=options.send_stack_traces,
         )
+        providers = Providers(dispatcher)
         supervisor = _supervisor(session, target, options, dispatcher, room)
+        supervisor.on_binding, supervisor.on_ready = providers.receive, providers.ready
         session.wake_writer = supervisor.bell.ring
         session.on_engine = supervisor.hear
         self.lifecycle = Lifecycle(
@@ -208,7 +211,12 @@ class _Assembly:
         supervisor.on_change = self.lifecycle.changed.unpark_all
         caller = Caller(session=session, room=room, default_timeout_ms=options.invocation_timeout_ms)
         self.iii = III(
-            session=session, supervisor=supervisor, dispatcher=dispatcher, lifecycle=self.lifecycle, caller=caller
+            session=session,
+            supervisor=supervisor,
+            dispatcher=dispatcher,
+            providers=providers,
+            lifecycle=self.lifecycle,
+            caller=caller,
         )
 
     def release(self) -> None:

@@ -41,6 +41,15 @@ class ClientStatistics:
     standby_functions: int
     """Functions among them that another worker owns, and that are asked for again (``on_conflict="standby"``)."""
 
+    triggers: int
+    """Triggers that are registered here."""
+
+    trigger_types: int
+    """Trigger types that are provided here."""
+
+    bindings: int
+    """Bindings of any worker's triggers that the trigger types of this one have accepted."""
+
     calls_in_flight: int
     """Calls that wait for room in the outbox, or for their answer, sent or not."""
 
@@ -125,7 +134,8 @@ class ClientStatistics:
     """Answers of the engine to calls that nobody waits for any more."""
 
     refused_registrations: int
-    """Functions that the engine refused; one on standby counts once a connection."""
+    """Functions and triggers that the engine, or the provider of a trigger's type, refused; a function on standby counts
+    once a connection."""
 
     undecodable_frames: int
     """Messages of the engine that are no frames."""

@@ -60,10 +60,13 @@ class Function:
     active: int = 0
     """Invocations that were accepted and have not ended; one whose thread was abandoned ends when that returns."""
 
+    comes_again: bool = False
+    """Whether a durable queue delivers its work again when it is lost."""
+
     @property
     def ends_with_connection(self) -> bool:
-        """Whether its handlers are cancelled when their connection is lost; not unless somebody says so."""
-        return self.on_connection_lost == "cancel"
+        """Whether its handlers are cancelled when their connection is lost: as somebody said, or if no work is lost."""
+        return self.comes_again if self.on_connection_lost is None else self.on_connection_lost == "cancel"
 
     @property
     def needs_scope(self) -> bool:
@@ -126,6 +129,9 @@ class Dispatcher:
     ended: int = attrs.field(default=0, init=False)
     """Accepted invocations that are over."""
 
+    threads_wanted: int = attrs.field(default=0, init=False)
+    """Who has a thread, or waits for one: sync handlers and sync providers."""
+
     _origin: Origin = attrs.field(factory=Origin, init=False)
     """The present connection, or the next."""
 
@@ -135,7 +141,6 @@ class Dispatcher:
     _awaited: set[_Task] = attrs.field(factory=set, init=False)
     _is_awaited: bool = attrs.field(default=False, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-    _threads_wanted: int = attrs.field(default=0, init=False)
 
     def dispatch(self, frame: InvokeFunction) -> None:
         """Start a handler, or answer at once that none will run. Never blocks: the reader calls it."""
@@ -144,7 +149,11 @@ class Dispatcher:
             unknown = f"this worker has no function {frame.function_id!r}"
             self._refuse(frame, ErrorBody("function_not_found", unknown))
             return
-        function: Function = registration.handler
+        function: Function | None = registration.handler
+        if function is None:
+            remote = f"the function {frame.function_id!r} runs over HTTP, and not in this worker"
+            self._refuse(frame, ErrorBody("function_not_invokable", remote))
+            return
         waits = self._has_to_wait(function)
         counters = self.counters
         if counters.pending >= self.max_pending if waits else self._is_full():
@@ -153,7 +162,7 @@ class Dispatcher:
             return
         counters.accepted += 1
         function.active += 1
-        self._threads_wanted += not function.signature.is_async
+        self.threads_wanted += not function.signature.is_async
         if waits:
             counters.pending += 1
         else:
@@ -198,7 +207,7 @@ class Dispatcher:
     def _has_to_wait(self, function: Function) -> bool:
         if function.concurrency is not None and function.active >= function.concurrency:
             return True
-        return not function.signature.is_async and self._threads_wanted >= self.threads.total_tokens
+        return not function.signature.is_async and self.threads_wanted >= self.threads.total_tokens
 
     def _is_full(self) -> bool:
         return self.max_running is not None and self.counters.running >= self.max_running
@@ -263,7 +272,7 @@ class Dispatcher:
             self.counters.invalid_inputs += 1
             # Nobody answers a void call, so here is where somebody can see it.
             logger.warning("the payload of an invocation of %r does not fit: %s", frame.function_id, misfit)
-            return _failure(frame, ErrorBody("invalid_input", _words(misfit)))
+            return _failure(frame, ErrorBody("invalid_input", sendable(misfit)))
         except _Lost:
             return None
         except _Late:
@@ -350,20 +359,20 @@ class Dispatcher:
             if answer.error is None:
                 self.counters.failed += 1
             task.code = FAILED
-            fault = _words(error if isinstance(error, PayloadError) else repr(error))
+            fault = sendable(error if isinstance(error, PayloadError) else repr(error))
             return self.session.encode(_failure(frame, ErrorBody(FAILED, f"the result cannot be sent: {fault}")))
 
     def _failed(self, frame: InvokeFunction, error: BaseException) -> InvocationResult:
         self.counters.failed += 1
         logger.warning("the handler of %r failed", frame.function_id, exc_info=error)
-        stack = _words("".join(traceback.format_exception(error))) if self.send_stack_traces else None
+        stack = sendable("".join(traceback.format_exception(error))) if self.send_stack_traces else None
         if isinstance(error, InvocationError):
             if error.invocation_id is None and _is_free(error.code):
-                return _failure(frame, ErrorBody(error.code, _words(error.message), stack))
+                return _failure(frame, ErrorBody(error.code, sendable(error.message), stack))
             # An error of a call that the handler made keeps its code in the message only: as the code it would say of
             # this call what was true of the other one (docs/fates.md).
-            return _failure(frame, ErrorBody(FAILED, _words(error), stack))
-        return _failure(frame, ErrorBody(FAILED, f"{type(error).__name__}: {_words(error)}", stack))
+            return _failure(frame, ErrorBody(FAILED, sendable(error), stack))
+        return _failure(frame, ErrorBody(FAILED, f"{type(error).__name__}: {sendable(error)}", stack))
 
 
 class _Late(Exception):
@@ -491,7 +500,7 @@ class _Task:
         if self.holds_slot and function.slots is not None:
             function.slots.release_on_behalf_of(self)
         if not function.signature.is_async:
-            dispatcher._threads_wanted -= 1
+            dispatcher.threads_wanted -= 1
         if self._holds_thread:
             dispatcher.threads.release_on_behalf_of(self)
 
@@ -513,6 +522,11 @@ class _Task:
 def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
     """Run a sync handler, in its thread."""
     enter_thread(calls)
+    return call_in_thread(handler)
+
+
+def call_in_thread(handler: Callable[[], Any]) -> Any:
+    """Run what is not async; there is no trio in its thread to wait for what it may return instead."""
     result = handler()
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
@@ -523,10 +537,10 @@ def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
 
 def _is_free(code: str) -> bool:
     """Whether a handler may answer with this code: text that can be sent, and that nobody else gives a meaning to."""
-    return _words(code) == code and not is_reserved(code)
+    return sendable(code) == code and not is_reserved(code)
 
 
-def _words(said: object) -> str:
+def sendable(said: object) -> str:
     """Text that can be sent, from anything: an error of a handler's may hold lone surrogates, or not even have text."""
     try:
         return str(said).encode(errors="replace").decode()

@@ -20,7 +20,7 @@ from iii_trio._session.backoff import delay, standby_delay
 from iii_trio._session.engine_identity import EngineIdentity
 from iii_trio._session.events import Conflict, Event, Fatal, Misplaced, Ready, Withdrawn
 from iii_trio._session.session import Session
-from iii_trio._wire.messages import InvokeFunction
+from iii_trio._wire.messages import InvokeFunction, RegisterTrigger, UnregisterTrigger
 from iii_trio.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -45,6 +45,12 @@ class Supervisor:
     on_invocation: Callable[[InvokeFunction], None]
     on_loss: Callable[[str], object]
     """Called with the reason when a connection is gone, and the session knows."""
+
+    on_binding: Callable[[RegisterTrigger | UnregisterTrigger], None] = attrs.field(default=lambda frame: None)
+    """Gets the bindings of this worker's trigger types, and their ends."""
+
+    on_ready: Callable[[], object] = attrs.field(default=lambda: None)
+    """Called when a connection is ready: the engine has handed over every binding by then."""
 
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when the session's state may have changed."""
@@ -225,11 +231,14 @@ class Supervisor:
     def _handle(self, event: Event) -> None:
         if isinstance(event, InvokeFunction):
             self.on_invocation(event)
+        elif isinstance(event, (RegisterTrigger, UnregisterTrigger)):
+            self.on_binding(event)
         elif isinstance(event, Ready):
             self._failures = 0
             self.reconnects += self._was_ready
             self._was_ready = True
             self.session.renew(trio.current_time())
+            self.on_ready()
             self.on_change()
             self._tell("connection.ready", worker_id=self.session.worker_id)
             self._compare()

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import attrs
 
-from iii_trio._wire.messages import InvokeFunction
+from iii_trio._wire.messages import InvokeFunction, RegisterTrigger, UnregisterTrigger
 from iii_trio.errors import IIIError
 
 
@@ -38,11 +38,14 @@ class Misplaced:
 
 @attrs.frozen
 class Withdrawn:
-    """The engine sends no invocations any more."""
+    """The engine has heard that bindings, or all functions, are withdrawn."""
 
 
-Event: TypeAlias = InvokeFunction | Ready | Fatal | Conflict | Misplaced | Withdrawn
-"""What `Session.receive` may have to say; a bare `InvokeFunction` asks for a handler."""
+Event: TypeAlias = (
+    InvokeFunction | RegisterTrigger | UnregisterTrigger | Ready | Fatal | Conflict | Misplaced | Withdrawn
+)
+"""What `Session.receive` may have to say. An `InvokeFunction` asks for a handler, a `RegisterTrigger` or
+`UnregisterTrigger` for the provider of a trigger type of ours."""
 
 
 @attrs.define
@@ -74,7 +77,7 @@ class Counters:
     """Calls that want no answer and were never sent: the client ended, or was offline for too long."""
 
     refused_registrations: int = 0
-    """Functions that the engine refused; one on standby counts once a connection."""
+    """Functions and triggers that the engine, or a provider, refused; a function on standby counts once a connection."""
 
     timed_out_calls: int = 0
     """Calls that ended at their deadline."""

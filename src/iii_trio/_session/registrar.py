@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from iii_trio._options import OnConflict
-from iii_trio._session.registry import Registration, Registry, Verdict, rejection
+from iii_trio._session.registry import Registration, Registry, Verdict, Wanted, rejection, trigger_refusal
 from iii_trio._session.standby import Standby
 from iii_trio._wire import messages as wire
 
@@ -31,13 +31,15 @@ class Barrier(Control):
 
     registrations: list[Registration] = attrs.field(factory=list)
     confirms_replay: bool = False
+    ends: bool = False
+    """Whether it stands behind the withdrawal of the functions."""
     asked_at: float | None = None
     """When it was queued, if it asks for nothing but a sign of life."""
 
 
 @attrs.define(eq=False)
 class Registrar:
-    """Keeps the engine's list of this worker's functions the same as the registry."""
+    """Keeps what the engine knows of this worker the same as the registry."""
 
     _encode: Callable[[wire.Frame], bytes]
     """The frame as it will be sent; raises `PayloadError` when it cannot be."""
@@ -61,6 +63,9 @@ class Registrar:
     is_withdrawn: bool = attrs.field(default=False, init=False)
     """Whether the engine has confirmed that it sends no invocations any more, or never had a function of ours."""
 
+    drops_types: bool = attrs.field(default=False, init=False)
+    """Whether the engine of the present connection lets a trigger type be taken back."""
+
     _unconfirmed: dict[Registration, None] = attrs.field(factory=dict, init=False)
     _withdrawal: Barrier | None = attrs.field(default=None, init=False)
 
@@ -71,8 +76,8 @@ class Registrar:
 
     # ---- what is wanted ---------------------------------------------------------------------------------------------
 
-    def register(self, frame: wire.RegisterFunction, handler: Any, on_conflict: OnConflict = "raise") -> Registration:
-        """List a function, and offer it to the engine now or with the next replay."""
+    def register(self, frame: Wanted, handler: Any = None, on_conflict: OnConflict = "raise") -> Registration:
+        """List something, and tell the engine now or with the next replay."""
         encoded = self._encode(frame)
         registration = self.registry.add(frame, encoded, handler, on_conflict)
         if self._is_replayed():
@@ -82,31 +87,38 @@ class Registrar:
         return registration
 
     def unregister(self, registration: Registration) -> None:
-        """Take a function back; calls that the engine sent before it knew are still served."""
-        is_ours = self._may_be_ours(registration)
+        """Take something back; calls that the engine sent before it knew are still served."""
+        is_known = self._may_be_known(registration)
         self.standby.discard(registration)
-        if self.registry.remove(registration) and is_ours and self._is_replayed():
+        if self.registry.remove(registration) and is_known and self._is_replayed():
             self._unconfirmed.pop(registration, None)
-            # What the engine was not told yet it is not told at all, so that who changes his mind often fills no queue.
-            if not self._take(registration.offer):
-                self._put(Control(), self._encode(wire.UnregisterFunction(registration.id)))
+            # What the engine was not told yet it is not told at all, so that who changes his mind often fills no queue. But
+            # a trigger type may have been told before, by a registration that this one has replaced.
+            was_told = not self._take(registration.offer) or isinstance(registration.frame, wire.RegisterTriggerType)
+            if was_told:
+                self._take_back(registration)
 
-    def withdraw(self) -> None:
-        """Take all functions back, for good; invocations that the engine sent before it knew are still served.
+    def withdraw(self, kind: type[Wanted]) -> None:
+        """Take all bindings or all functions back, for good; invocations that the engine sent before it knew are served.
 
-        The engine's answer to the ping behind it is the proof that no other will come. A later connection offers nothing.
+        The engine's answer to the ping behind it is the proof that it has heard. A later connection offers nothing.
         """
-        retired = self.registry.retire()
-        self._unconfirmed.clear()
+        retired = self.registry.retire(kind)
+        for registration in retired:
+            self._unconfirmed.pop(registration, None)
         if not retired:
-            self.is_withdrawn = True
+            self.is_withdrawn |= kind is wire.RegisterFunction
         elif self._is_replayed():
             for registration in retired:
-                if registration.verdict is not Verdict.REFUSED and self._may_be_ours(registration):
-                    self._put(Control(), self._encode(wire.UnregisterFunction(registration.id)))
-            self._withdrawal = Barrier()
+                # A function that was refused is somebody else's. A binding is ours, and the engine keeps one that a
+                # provider has refused until the type is registered again (docs/engine.md, "Triggers").
+                is_foreign = kind is wire.RegisterFunction and registration.verdict is Verdict.REFUSED
+                if not is_foreign and self._may_be_known(registration):
+                    self._take_back(registration)
+            self._withdrawal = Barrier(ends=kind is wire.RegisterFunction)
             self._put_barrier(self._withdrawal)
-        self.standby.clear()
+        if kind is wire.RegisterFunction:
+            self.standby.clear()
 
     def confirm(self, registration: Registration) -> None:
         """See to it that a pending registration gets a verdict: with a barrier of its own, unless one is on its way."""
@@ -146,7 +158,7 @@ class Registrar:
                 registration.decide(Verdict.ACCEPTED)
 
     def passed(self, barrier: Barrier) -> bool:
-        """The engine has handled everything before a barrier; returns whether it proves that all was withdrawn."""
+        """The engine has handled everything before a barrier; returns whether that was a withdrawal."""
         self.accept(barrier.registrations)
         for registration in barrier.registrations:
             if self.standby.grant(registration, barrier):
@@ -154,7 +166,8 @@ class Registrar:
                 registration.decide(Verdict.ACCEPTED)
         if barrier is not self._withdrawal:
             return False
-        self._withdrawal, self.is_withdrawn = None, True
+        self._withdrawal = None
+        self.is_withdrawn |= barrier.ends
         return True
 
     def refused(self, function_id: str, frame: wire.RegistrationRejected) -> bool:
@@ -168,9 +181,37 @@ class Registrar:
             self._unconfirmed.pop(registration, None)
         return is_news
 
-    def _may_be_ours(self, registration: Registration) -> bool:
+    def trigger_refused(self, frame: wire.TriggerRegistrationResult) -> bool:
+        """The engine, or a provider, says what it made of a binding; returns whether it refuses one of ours.
+
+        A provider may refuse long after the engine has accepted (docs/engine.md, "Triggers").
+        """
+        if frame.error is None:
+            return False
+        error = trigger_refusal(frame)
+        registration = self.registry.refuse_trigger(frame.id, error)
+        if registration is None:
+            return False
+        self._unconfirmed.pop(registration, None)
+        logger.warning("%s", error)
+        return True
+
+    def _may_be_known(self, registration: Registration) -> bool:
         """Whether the engine may have it as ours, and not as somebody else's."""
         return registration.verdict is not Verdict.STANDBY or self.standby.is_asked(registration)
+
+    def _take_back(self, registration: Registration) -> None:
+        frame: wire.Frame
+        match registration.frame:
+            case wire.RegisterFunction(id=function_id):
+                frame = wire.UnregisterFunction(function_id)
+            case wire.RegisterTrigger(id=trigger_id, trigger_type=trigger_type):
+                frame = wire.UnregisterTrigger(trigger_id, trigger_type)
+            case wire.RegisterTriggerType(id=type_id, namespace=namespace) if self.drops_types:
+                frame = wire.UnregisterTriggerType(type_id, namespace)
+            case _:  # A service stays, and so does a trigger type at an engine that knows no way to drop one.
+                return
+        self._put(Control(), self._encode(frame))
 
     def _put_barrier(self, barrier: Barrier) -> None:
         self._put(barrier, self._encode(wire.Ping()))

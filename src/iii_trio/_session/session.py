@@ -360,6 +360,10 @@ class Session:
                 return self._pass_barrier()
             case wire.RegistrationRejected() if state in _LIVE:
                 return self._receive_rejection(frame)
+            case wire.TriggerRegistrationResult() if state in _LIVE:
+                self._receive_trigger_verdict(frame)
+            case wire.RegisterTrigger() | wire.UnregisterTrigger() if state in _LIVE:
+                return frame
             case wire.Ping() if state in _LIVE:
                 self._put_first(object(), self.encode(wire.Pong()))
             case wire.Ignored():
@@ -376,6 +380,8 @@ class Session:
         assert self.connection is not None
         self.connection.fire(ConnectionEvent.GREETING)
         self.worker_id = frame.worker_id
+        # Engines of 0.25 are the first that let a trigger type go, and the first that tell of features.
+        self.registrar.drops_types = frame.features is not None
         self._replay()
         self.ghosts.greeted(frame.worker_id, frame.reattach_token)
 
@@ -489,6 +495,12 @@ class Session:
         if self.trace is not None:
             self.trace("registration.refused", function_id=frame.function_id, code=frame.code)
         return None
+
+    def _receive_trigger_verdict(self, frame: wire.TriggerRegistrationResult) -> None:
+        if self.registrar.trigger_refused(frame):
+            self.counters.refused_registrations += 1
+            if self.trace is not None and frame.error is not None:
+                self.trace("registration.refused", trigger_id=frame.id, code=frame.error.code)
 
     def _receive_name_conflict(self, frame: wire.RegistrationRejected) -> Event:
         error = rejection(frame)
