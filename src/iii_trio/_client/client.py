@@ -46,10 +46,10 @@ class III(Binding, trio.abc.AsyncResource):
         self._caller = caller
         self._providers = providers
         self._watch = StateWatch(session)
-        self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
+        self.from_thread: FromThread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
 
-        self.on = On(self)
+        self.on: On = On(self)
         """Decorators that register a handler and bind it: ``@iii.on.http("POST", "/greet")`` and its kin."""
 
     def __repr__(self) -> str:

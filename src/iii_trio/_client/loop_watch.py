@@ -31,10 +31,10 @@ class LoopWatch(trio.abc.Instrument):
 
     def __init__(self, threshold: float | None, dispatcher: Dispatcher) -> None:
         self.threshold = threshold
-        self.blocks = 0
+        self.blocks: int = 0
         """Steps that took as long as the threshold, or longer."""
 
-        self.longest = 0.0
+        self.longest: float = 0.0
         """Seconds of the longest of them."""
 
         self._dispatcher = dispatcher

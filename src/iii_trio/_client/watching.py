@@ -106,7 +106,7 @@ class StateWatch:
         self.missed = 0
         """Changes that watchers did not get because they were slow."""
 
-        self.latest = self._change("this client was made", None)
+        self.latest: StateChange = self._change("this client was made", None)
         session.on_move = self._moved
 
     @property

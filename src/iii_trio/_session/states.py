@@ -103,7 +103,7 @@ class Machine(Generic[S, E]):
     __slots__ = ("_on_move", "_transitions", "state")
 
     def __init__(self, start: S, transitions: Mapping[S, Mapping[E, S]], on_move: OnMove | None = None) -> None:
-        self.state = start
+        self.state: S = start
         self._transitions = transitions
         self._on_move = on_move
 
