@@ -376,13 +376,13 @@ async def replay(path: Path, open_stream: OpenStream, *, skip: Collection[str] =
     Args:
         path: The file.
         open_stream: Opens a stream to the engine.
-        skip: Placeholders of invocations that are left out.
+        skip: Placeholders of invocations and bindings that are left out.
         silence: Factor on the recorded silences.
 
     Raises:
         Differs: With the number of the line.
     """
-    lines = [line for line in read_transcript(path) if line[1].get("frame", {}).get("invocation_id") not in skip]
+    lines = [line for line in read_transcript(path) if _id_of(line[1]) not in skip]
     conversation = _Conversation(open_stream, silence)
     async with trio.open_nursery() as nursery:
         conversation.nursery = nursery
@@ -397,6 +397,12 @@ async def replay(path: Path, open_stream: OpenStream, *, skip: Collection[str] =
             with trio.CancelScope(shield=True):
                 await conversation.finish()
             nursery.cancel_scope.cancel()
+
+
+def _id_of(line: Line) -> Any:
+    """The placeholder of the invocation or the binding that a line is about."""
+    frame = line.get("frame", {})
+    return frame.get("invocation_id", frame.get("id"))
 
 
 def _next_group(lines: list[tuple[int, Line]]) -> tuple[int, list[Line]]:

@@ -348,9 +348,9 @@ async def test_a_message_over_the_limit_is_refused_at_the_call(link: MemoryLink)
         with pytest.raises(PayloadError, match="16777216"):
             await iii.trigger("f", "x" * (16 * 1024 * 1024))
         assert iii.get_connection_state() == "connected"
-    async with link.client(max_message_size=1_000) as iii:
-        with pytest.raises(PayloadError, match="1000"):
-            iii.trigger_nowait("f", "x" * 1_000)
+    async with link.client(max_message_size=20_000) as iii:
+        with pytest.raises(PayloadError, match="20000"):
+            iii.trigger_nowait("f", "x" * 20_000)
 
 
 # ---- returns= -------------------------------------------------------------------------------------------------------

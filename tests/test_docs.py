@@ -15,6 +15,8 @@ import attrs
 import pytest
 
 from iii_trio import InitOptions, ReconnectionConfig, TelemetryOptions, errors
+from iii_trio._client.exits import DrainReport
+from iii_trio._client.statistics import ClientStatistics
 from iii_trio._link.trio_websocket import TrioWebSocketTransport
 from iii_trio._session import states
 from iii_trio._wire import messages
@@ -161,6 +163,65 @@ def test_the_classes_in_the_table_of_fates_exist() -> None:
     for row in rows("fates.md", "How a call ends"):
         (name,) = code(row[1])
         assert issubclass(getattr(errors, name), errors.InvocationError)
+
+
+MESSAGES: Final = ["A call", "A void call", "The result of a handler", "A registration"]
+
+# What somebody may be told by, beside figures: classes of errors, their codes and fates, and the wait that raises.
+_TOLD: Final = {
+    *errors.__all__,
+    *errors._FATES,
+    *(fate.name for fate in errors.Fate),
+    *(field.name for cls in (ClientStatistics, DrainReport) for field in attrs.fields(cls)),
+    *("invocation_failed", "DrainReport", "loop_watch", "wait_registered()"),
+}
+
+
+def defined_tests() -> set[str]:
+    """The names of all tests."""
+    texts = [path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py")]
+    return {name for text in texts for name in re.findall(r"^ *(?:async )?def (test_\w+)\(", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("heading", MESSAGES)
+def test_what_happens_to_a_message_is_told_by_what_there_is(heading: str) -> None:
+    """Each line names errors, codes, fates and figures that exist, and says of each code the fate that it has."""
+    for when, _, told, _ in rows("messages.md", heading):
+        words = code(told)
+        assert {*words} <= _TOLD, when
+        assert words or "nothing" in told or "trio's" in told, when
+        fates = {word for word in words if word in errors.Fate.__members__}
+        for word in words:
+            if fates and errors.is_reserved(word) and word not in ("TIMEOUT", "SHUTDOWN"):
+                assert fates == {errors.fate_of(word).name}, when
+
+
+@pytest.mark.parametrize("heading", MESSAGES)
+def test_what_happens_to_a_message_is_held_by_tests(heading: str) -> None:
+    """Each line names at least one, and each that it names is there."""
+    tests = defined_tests()
+    for when, _, _, held in rows("messages.md", heading):
+        assert code(held), when
+        assert {*code(held)} <= tests, when
+
+
+def test_every_end_of_a_call_happens_to_a_message() -> None:
+    """The classes and fates of the table of fates are all among the things that can go wrong."""
+    told = {word for heading in MESSAGES for row in rows("messages.md", heading) for word in code(row[2])}
+    classes = {code(row[1])[0] for row in rows("fates.md", "How a call ends")}
+    assert classes <= told
+    assert {fate.name for fate in errors.Fate} <= told
+
+
+def test_every_drop_that_is_counted_happens_to_a_message() -> None:
+    """Who wonders about a figure finds the line that explains it."""
+    told = {word for heading in MESSAGES for row in rows("messages.md", heading) for word in code(row[2])}
+    drops = re.compile(
+        r"lost_calls|timed_out|overloaded|failed_handlers|unsent|dropped|unknown_results|refused|abandoned"
+    )
+    counted = {field.name for field in attrs.fields(ClientStatistics) if drops.search(field.name)}
+    assert counted
+    assert counted <= told
 
 
 def test_the_frames_are_documented() -> None:

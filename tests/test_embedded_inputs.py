@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iii_trio._embedded.inputs import Field, Input, debug, flag, read, text, texts, u32
+from iii_trio._embedded.inputs import Field, Input, anything, debug, flag, i64, many, read, text, texts, u32, u64
 from iii_trio._embedded.registry import Refusal
 
 SHAPE = Input(
@@ -70,6 +70,52 @@ def test_what_does_not_fit_is_refused_in_the_engines_words(data: Any, message: s
         read("engine::thing", SHAPE, data)
     assert caught.value.code == "deserialization_error"
     assert caught.value.message == f"Failed to deserialize input for engine::thing: {message}"
+
+
+OPTIONS = Input(
+    "Options",
+    (
+        Field("value", anything, required=True, alias="data"),
+        Field("limit", u64, default=50),
+        Field("by", i64),
+        Field("steps", many(i64)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "values"),
+    [
+        pytest.param({"value": None}, {"value": None, "limit": 50, "by": None, "steps": None}, id="default"),
+        pytest.param(
+            {"data": {}, "limit": 2**64 - 1, "by": -(2**63), "steps": [1]},
+            {"value": {}, "limit": 2**64 - 1, "by": -(2**63), "steps": [1]},
+            id="alias",
+        ),
+        pytest.param([1], {"value": 1, "limit": 50, "by": None, "steps": None}, id="array"),
+        pytest.param([None, 7], {"value": None, "limit": 7, "by": None, "steps": None}, id="array-with-null"),
+    ],
+)
+def test_a_field_may_have_a_second_name_or_a_default(data: Any, values: dict[str, Any]) -> None:
+    """A value that may be anything may be null."""
+    assert OPTIONS.read(data) == values
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param({"value": 1, "data": 1}, "duplicate field `value`", id="both-names"),
+        pytest.param({"limit": 1}, "missing field `value`", id="the-first-name"),
+        pytest.param({"data": 1, "limit": None}, "invalid type: null, expected u64", id="null-is-no-default"),
+        pytest.param([1, None], "invalid type: null, expected u64", id="nor-in-an-array"),
+        pytest.param({"data": 1, "by": 2**63}, "invalid value: integer `9223372036854775808`, expected i64", id="i64"),
+        pytest.param({"data": 1, "steps": [1.5]}, "invalid type: floating point `1.5`, expected i64", id="element"),
+    ],
+)
+def test_second_names_and_defaults_have_their_own_faults(data: Any, message: str) -> None:
+    """In the engine's words as well."""
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        OPTIONS.read(data)
 
 
 def test_a_struct_of_one_field_has_one_element() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 
-from iii_trio import InitOptions, InvocationError, TriggerAction, open_iii
-from iii_trio.errors import AuthenticationError, Fate
+from iii_trio import III, InitOptions, InvocationError, TriggerAction, open_iii
+from iii_trio.errors import AuthenticationError, Fate, RegistrationRejectedError
 from iii_trio.testing import open_engine
 from tests.test_engine_worker import ENGINES, register_when_free, within
 
@@ -82,6 +84,78 @@ async def test_a_login_with_a_token_gets_its_permissions() -> None:
                 assert await guest.trigger(f"{token}::allowed") == "allowed"
             assert guest.get_connection_state() == "connected"
         await _login_is_refused(listener_url)
+
+
+@asynccontextmanager
+async def _a_listener_that_grants(**permissions: Any) -> AsyncIterator[tuple[III, str, str]]:
+    """A client of the engine that lets one token in, with these permissions; the URL to use it at, and the token."""
+    engine_url, listener_url = _listener("III_TEST_RBAC_URL")
+    token = f"t{uuid.uuid4().hex[:12]}"
+
+    async def authenticate(data: Any) -> Any:
+        if data["headers"].get("authorization") != f"Bearer {token}":
+            raise InvocationError("unknown_token", "this token is not known")
+        return permissions
+
+    async with open_iii(engine_url) as iii:
+        await register_when_free(iii, _AUTH, authenticate)
+        yield iii, listener_url, token
+
+
+@within(30)
+async def test_a_namespace_that_is_not_granted_is_final() -> None:
+    """One error that says so, and no second attempt; in a namespace that is granted the same login opens."""
+    async with _a_listener_that_grants(namespaces={"test-granted": ["*"]}) as (_, url, token):
+        with pytest.raises(RegistrationRejectedError, match="test-elsewhere") as caught:
+            async with open_iii(url, InitOptions(token=token, namespace="test-elsewhere")):
+                raise AssertionError
+        assert (caught.value.code, caught.value.namespace) == ("FORBIDDEN", "test-elsewhere")
+        assert (caught.value.function_id, caught.value.worker_name) == (None, None)
+        async with open_iii(url, InitOptions(token=token, namespace="test-granted")) as guest:
+            await guest.register_function("f", lambda: "served").wait_registered()
+            assert await guest.trigger("f") == "served"
+
+
+@within(30)
+async def test_a_worker_that_may_not_register_itself_is_refused_for_good() -> None:
+    """A rule can forbid even what every worker begins with."""
+    async with _a_listener_that_grants(forbidden_functions=["engine::workers::register"]) as (_, url, token):
+        with pytest.raises(RegistrationRejectedError) as caught:
+            async with open_iii(url, InitOptions(token=token)):
+                raise AssertionError
+        assert caught.value.code == "FORBIDDEN"
+
+
+@within(30)
+async def test_a_function_that_is_refused_without_a_word_cannot_be_seen() -> None:
+    """The engine tells nobody: the registration looks like one that was accepted, and calls find no function."""
+    async with (
+        _a_listener_that_grants(allow_function_registration=False) as (iii, url, token),
+        open_iii(url, InitOptions(token=token)) as guest,
+    ):
+        await guest.register_function(f"{token}::f", lambda: "served").wait_registered()
+        assert guest.statistics().refused_registrations == 0
+        with pytest.raises(InvocationError) as caught:
+            await iii.trigger(f"{token}::f")
+        assert (caught.value.code, caught.value.fate) == ("function_not_found", Fate.NOT_RUN)
+
+
+@within(30)
+async def test_a_listener_with_a_prefix_names_the_function_by_it() -> None:
+    """The worker serves it under its own id, and a refusal, which names the prefixed one, reaches who waits for it."""
+    prefix = f"p{uuid.uuid4().hex[:12]}"
+    async with (
+        _a_listener_that_grants(function_registration_prefix=prefix) as (iii, url, token),
+        open_iii(url, InitOptions(token=token)) as guest,
+    ):
+        await guest.register_function("mine", lambda: "served").wait_registered()
+        assert await iii.trigger(f"{prefix}::mine") == "served"
+        await iii.register_function(f"{prefix}::taken", lambda: None).wait_registered()
+        with pytest.raises(RegistrationRejectedError) as caught:
+            await guest.register_function("taken", lambda: None).wait_registered()
+        assert caught.value.function_id == f"{prefix}::taken"
+        assert caught.value.owner_worker_id == iii.statistics().worker_id
+        assert await iii.trigger(f"{prefix}::mine") == "served"
 
 
 @within(30)

@@ -358,6 +358,21 @@ async def test_an_id_has_one_owner(engine_url: str, fresh: str) -> None:
 
 
 @within(30)
+async def test_an_id_that_the_engine_reserves_has_no_owner(engine_url: str, fresh: str) -> None:
+    """Outside of ``default`` nobody has an id of the engine's; there is nobody to wait for, and the worker lives on."""
+    async with open_iii(engine_url, InitOptions(namespace=fresh)) as iii:
+        ref = iii.register_function("engine::mine", _echo, force=True, on_conflict="standby")
+        with pytest.raises(RegistrationRejectedError, match="is refused in namespace") as caught:
+            await ref.wait_registered()
+        assert (caught.value.code, caught.value.owner_worker_id) == ("FUNCTION_NAMESPACE_CONFLICT", "")
+        assert (caught.value.namespace, caught.value.function_id) == (fresh, "engine::mine")
+        statistics = iii.statistics()
+        assert (statistics.refused_registrations, statistics.standby_functions) == (1, 0)
+        await iii.register_function("mine", _echo).wait_registered()
+        assert await iii.trigger("mine", 1) == 1
+
+
+@within(30)
 async def test_a_name_has_one_owner(engine_url: str, fresh: str) -> None:
     """The second worker is refused on entering, and says whose name it is."""
     options = InitOptions(worker_name=fresh)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from iii_trio import III, InitOptions, ReconnectionConfig, open_iii
-from iii_trio.errors import AuthenticationError, ClientClosed, ConnectionLost, Fate
+from iii_trio.errors import (
+    AuthenticationError,
+    ClientClosed,
+    ConnectionLost,
+    EngineUnavailable,
+    Fate,
+    HandshakeRefused,
+    IIIError,
+    RegistrationRejectedError,
+)
 from iii_trio.testing import open_engine
 from tests._hostile import (
     QUESTION,
@@ -20,9 +30,12 @@ from tests._hostile import (
     DropsAfterUpgrade,
     EndsInHandshake,
     Engine,
+    NameTaken,
     Network,
     NeverGreets,
     Peer,
+    RefusesLogin,
+    RefusesRegistration,
     leaves_nothing,
 )
 
@@ -245,6 +258,78 @@ async def test_later_a_refused_login_is_final(nursery: trio.Nursery, autojump_cl
     with leaves_nothing(network), pytest.raises(AuthenticationError):
         await live()
     assert len(network.opened_at) == 2
+
+
+# ---- what the user says of it ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("peer", "kind"),
+    [
+        pytest.param(AnswersHttp(403), AuthenticationError, id="status"),
+        pytest.param(RefusesLogin(), AuthenticationError, id="login"),
+        pytest.param(RefusesRegistration("FORBIDDEN"), RegistrationRejectedError, id="worker"),
+        pytest.param(NameTaken(), RegistrationRejectedError, id="name"),
+    ],
+)
+async def test_what_is_usually_fatal_can_be_tried_again(
+    nursery: trio.Nursery, autojump_clock: MockClock, peer: Peer, kind: type[IIIError]
+) -> None:
+    """At the beginning and after a loss, with the usual waits; who says so gets the error, and which of the two it is."""
+    engine, said = Engine(), []
+    network = Network(nursery, peer, engine, peer, peer, Engine())
+
+    def never(error: IIIError, first: bool) -> bool:
+        said.append((type(error), first))
+        return False
+
+    options = attrs.evolve(EXACT, is_fatal=never)
+    async with open_iii(URL, options, open_stream=network.open_stream) as iii:
+        assert iii.get_connection_state() == "connected"
+        await lose(engine)
+        await iii.wait_connected()
+        assert said == [(kind, True), (kind, False), (kind, False)]
+        assert network.waits == pytest.approx([1, 1, 2, 4])
+
+
+async def test_an_opening_that_is_tried_again_has_its_time_out(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """It says why the last attempt was refused."""
+    options = attrs.evolve(EXACT, is_fatal=lambda error, first: False)
+    network = Network(nursery, RefusesLogin())
+    with leaves_nothing(network), pytest.raises(EngineUnavailable, match="refused the login: no such key"):
+        async with open_iii(URL, options, open_stream=network.open_stream):
+            raise AssertionError
+    assert network.waits == pytest.approx([1, 2, 4])
+
+
+async def test_what_is_usually_tried_again_can_be_fatal(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """The error is raised as it is."""
+    network = Network(nursery, AnswersHttp(503))
+    with leaves_nothing(network), pytest.raises(HandshakeRefused) as caught:
+        async with open_iii(URL, InitOptions(is_fatal=lambda error, first: True), open_stream=network.open_stream):
+            raise AssertionError
+    assert caught.value.status == 503
+    assert len(network.opened_at) == 1
+
+
+@pytest.mark.parametrize("answer", [None, ValueError("boom")], ids=["says nothing", "raises"])
+async def test_who_does_not_say_leaves_it_at_what_is_usual(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, answer: Exception | None
+) -> None:
+    """A 503 is tried again, a refused login is final; what it raises is logged."""
+
+    def undecided(error: IIIError, first: bool) -> None:
+        if answer is not None:
+            raise answer
+
+    network = Network(nursery, AnswersHttp(503), RefusesLogin())
+    with leaves_nothing(network), pytest.raises(AuthenticationError):
+        async with open_iii(URL, attrs.evolve(EXACT, is_fatal=undecided), open_stream=network.open_stream):
+            raise AssertionError
+    assert network.waits == pytest.approx([1])
+    assert caplog.text.count("InitOptions.is_fatal failed") == (2 if answer else 0)
 
 
 # ---- at every step --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -26,6 +27,21 @@ MANY: Final = 1_000
 
 async def _echo(data: Any) -> Any:
     return data
+
+
+class FloodsBeforeTheReplay(Engine):
+    """Greets, and sends invocations at once, before it has read anything."""
+
+    def __init__(self, invocations: int) -> None:
+        super().__init__()
+        self._invocations = invocations
+        self.about_to_greet: Callable[[], object] = lambda: None
+
+    async def greet(self, link: Link) -> None:
+        self.about_to_greet()
+        await super().greet(link)
+        for number in range(self._invocations):
+            await link.send(type="invokefunction", function_id="work", data=None, invocation_id=f"i-{number}")
 
 
 # ---- once each ------------------------------------------------------------------------------------------------------
@@ -88,6 +104,28 @@ async def test_a_thousand_registrations_are_sent_once_each_after_a_restart(stack
             assert await iii.trigger("f::0", 1) == 1
             assert second.undecodable == ()
             await iii.aclose()
+
+
+async def test_what_comes_during_a_slow_replay_is_taken(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    """The socket takes the replay slowly, and the engine sends invocations all the while: their handlers run meanwhile."""
+    first, second = Engine(), FloodsBeforeTheReplay(invocations=1_000)
+    network = Network(nursery, first, second)
+    started: list[float] = []
+
+    async def work() -> None:
+        started.append(trio.current_time())
+
+    async with open_iii(URL, InitOptions(heal_early_results=False), open_stream=network.open_stream) as iii:
+        iii.register_function("work", work)
+        second.about_to_greet = lambda: setattr(network.streams[-1], "delay", 3.0)
+        await first.link.stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        await iii.wait_connected()
+        ready_at = trio.current_time()
+        assert len(started) == 1_000
+        assert max(started) + 2 < ready_at
+        await second.wait_for(lambda: second.link.types().count("work") == 1_000)
+        assert iii.statistics().dropped_results == 0
 
 
 async def test_a_replay_that_is_cut_starts_over() -> None:

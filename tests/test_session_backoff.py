@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -85,3 +87,14 @@ def test_a_wait_is_always_a_time(config: ReconnectionConfig, attempt: int, rando
 def test_a_wait_is_never_shorter_than_the_one_before(attempt: int, random: float) -> None:
     """With the same luck."""
     assert delay(attempt, ReconnectionConfig(), random) <= delay(attempt + 1, ReconnectionConfig(), random)
+
+
+def test_a_thousand_clients_do_not_come_back_together() -> None:
+    """Whichever attempt it is, no twentieth of the time over which they spread has more than a tenth of them."""
+    numbers = Random(1)
+    for attempt in (0, 3, 9):
+        exact = delay(attempt, ReconnectionConfig(jitter_factor=0), 0.5)
+        waits = [delay(attempt, ReconnectionConfig(), numbers.random()) for _ in range(1_000)]
+        slots = Counter(int((wait / exact - 0.7) / 0.6 * 20) for wait in waits)
+        assert {*slots} <= {*range(20)}
+        assert max(slots.values()) <= 100

@@ -114,3 +114,20 @@ def test_a_lane_is_a_queue_that_knows_its_size(steps: list[Step]) -> None:
             model = []
         assert list(lane.frames.items()) == model
         assert lane.size == sum(len(frame) for _, frame in model)
+
+
+@given(st.integers(1, 5), st.integers(1, 60), st.lists(st.tuples(st.booleans(), st.integers(1, 40))))
+@examples(200)
+def test_a_lane_whose_bounds_are_asked_is_never_above_either(
+    max_frames: int, max_bytes: int, steps: list[tuple[bool, int]]
+) -> None:
+    """Whoever asks before putting keeps both bounds; a frame that is larger than the lane may be is in it alone."""
+    outbox = Outbox(max_frames, max_bytes)
+    lane = outbox.results
+    for puts, amount in steps:
+        if not puts:
+            list(lane.take(amount))
+        elif outbox.has_room(lane, amount):
+            lane.put(object(), b"x" * amount)
+        assert len(lane.frames) <= max_frames
+        assert lane.size <= max_bytes or len(lane.frames) == 1

@@ -112,13 +112,20 @@ def test_nothing_is_asked_without_a_ready_connection(peer: Peer) -> None:
     assert peer.session.next_deadline() == 66.0
 
 
-def test_only_an_owner_can_leave(peer: Peer) -> None:
-    """A refusal for another reason ends a standby too."""
+@pytest.mark.parametrize(
+    ("code", "owner"),
+    [
+        pytest.param("RESERVED", "somebody", id="another reason"),
+        pytest.param("FUNCTION_NAMESPACE_CONFLICT", "", id="the engine keeps the id for itself"),
+    ],
+)
+def test_only_an_owner_can_leave(peer: Peer, code: str, owner: str) -> None:
+    """A refusal that nobody's leaving can change ends a standby too."""
     registration = stand_by(peer)
     peer.session.expire(0.0)
     peer.session.expire(5.0)
     peer.take()
-    peer.say("registrationrejected", code="RESERVED", namespace="default", function_id="f", owner_worker_id="")
+    peer.say("registrationrejected", code=code, namespace="default", function_id="f", owner_worker_id=owner)
     assert registration.verdict is Verdict.REFUSED
     peer.say("pong")
     assert registration.verdict is Verdict.REFUSED

@@ -28,7 +28,7 @@ from iii_trio._values.checks import (
 )
 from iii_trio._wire.codec import MAX_MESSAGE_SIZE
 from iii_trio._wire.urls import DEFAULT_URL
-from iii_trio.errors import ConfigurationError
+from iii_trio.errors import ConfigurationError, IIIError
 
 MIB: Final = 1024 * 1024
 
@@ -153,6 +153,11 @@ class InitOptions:
 
     open_timeout: float = attrs.field(default=10.0, validator=non_negative)
     """Seconds for which transient failures of the first connection are retried; ``math.inf`` waits for the engine."""
+
+    is_fatal: Callable[[IIIError, bool], bool | None] | None = attrs.field(default=None, validator=optional(function))
+    """Called with the error of an attempt that was refused, and whether no connection was ready before; says whether the
+    client fails with it or tries again. None, as the option or as its answer, leaves it at what is usual
+    (docs/options.md, "What is tried again"). It must not block."""
 
     close_timeout: float = attrs.field(default=5.0, validator=non_negative)
     """Seconds in which closing sends what is queued, says goodbye and waits for the end of the connection."""

@@ -271,6 +271,7 @@ def _supervisor(
         open_timeout=options.open_timeout,
         close_timeout=options.close_timeout,
         on_invocation=dispatcher.dispatch,
+        ends_with=options.is_fatal,
         on_loss=dispatcher.lose_connection,
         reattach_file=None if options.reattach_file is None else ReattachFile(options.reattach_file),
         room=room,

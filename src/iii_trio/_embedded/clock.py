@@ -74,6 +74,11 @@ class Clock:
         if self._soon:
             self.at(self.now, self.settle)
 
+    def clear(self) -> None:
+        """Forget every alarm, and what was to happen soon. Time goes on."""
+        self._alarms.clear()
+        self._soon.clear()
+
     def time_of_day(self) -> float:
         """Seconds since 1970."""
         if self._day is None:

@@ -60,7 +60,7 @@ _SET_INPUT: Final = Input(
     "ConfigurationSetInput", (Field("id", text, required=True), Field("value", anything, required=True))
 )
 _GET_INPUT: Final = Input(
-    "ConfigurationGetInput", (Field("id", text, required=True), Field("raw", flag, nullable=False))
+    "ConfigurationGetInput", (Field("id", text, required=True), Field("raw", flag, default=False))
 )
 _LIST_INPUT: Final = Input("ConfigurationListInput", ())
 _SCHEMA_INPUT: Final = Input("ConfigurationSchemaInput", (Field("id", text, required=True),))

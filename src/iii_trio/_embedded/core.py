@@ -25,8 +25,11 @@ from iii_trio._embedded.introspection import ENGINE_WORKER, Introspection
 from iii_trio._embedded.invocations import CallFaults, Invocations
 from iii_trio._embedded.parts import Host, Part
 from iii_trio._embedded.pubsub import pubsub
+from iii_trio._embedded.queues import queues
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
 from iii_trio._embedded.registry import Function, Registry
+from iii_trio._embedded.state import state
+from iii_trio._embedded.streams import streams
 from iii_trio._embedded.triggers import Triggers
 from iii_trio._wire.messages import (
     Frame,
@@ -48,7 +51,7 @@ from iii_trio._wire.messages import (
 DEFAULT_GRACE: Final = 5.0
 """Seconds that registrations wait for `engine::workers::register`."""
 
-PARTS: Final[tuple[Callable[[Host], Part], ...]] = (pubsub, cron, configuration)
+PARTS: Final[tuple[Callable[[Host], Part], ...]] = (state, streams, queues, pubsub, cron, configuration)
 """What this engine has beside the engine's own functions."""
 
 _KEPT_UNDECODABLE: Final = 1_000
@@ -116,11 +119,12 @@ class Engine:
     _handlers: Mapping[type[Any], Callable[[Connection, Any], None]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        self._clock = Clock(epoch_ms=self.epoch_ms, on_alarm=self._set_alarm)
         self._start()
 
     def _start(self) -> None:
         """Begin with nothing but the builtins."""
-        self._clock = Clock(epoch_ms=self.epoch_ms, on_alarm=self._set_alarm)
+        self._clock.clear()
         self._registry = Registry()
         self._invocations = Invocations(self._registry, self._clock, self.new_id, self.call_faults)
         self._triggers = Triggers(self._clock, self._invocations)

@@ -12,9 +12,14 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from iii_trio._embedded.registry import Refusal
+from iii_trio._embedded.connection import Connection
+from iii_trio._embedded.registry import Builtin, Refusal
+from iii_trio._wire.messages import ErrorBody, Json
 
 _MAX_U32: Final = 2**32 - 1
+_MAX_U64: Final = 2**64 - 1
+_MIN_I64: Final = -(2**63)
+_MAX_I64: Final = 2**63 - 1
 
 Kind: TypeAlias = Callable[[Any], Any]
 """Takes a JSON value, and returns it or raises `ValueError` in the engine's words."""
@@ -34,6 +39,12 @@ def _escape(character: str) -> str:
     return character if character.isprintable() else f"\\u{{{ord(character):x}}}"
 
 
+def debug_error(error: ErrorBody) -> str:
+    """An error inside the text of another one."""
+    stacktrace = "None" if error.stacktrace is None else f"Some({debug(error.stacktrace)})"
+    return f"ErrorBody {{ code: {debug(error.code)}, message: {debug(error.message)}, stacktrace: {stacktrace} }}"
+
+
 def _found(value: Any) -> str:
     """What a value is, in the engine's words."""
     if value is None:
@@ -49,43 +60,65 @@ def _found(value: Any) -> str:
     return "sequence" if isinstance(value, list) else "map"
 
 
-def _wrong_type(value: Any, expected: str) -> ValueError:
+def wrong_type(value: Any, expected: str) -> ValueError:
+    """What to raise for a value of another type."""
     return ValueError(f"invalid type: {_found(value)}, expected {expected}")
-
-
-def anything(value: Any) -> Any:
-    """Any JSON value."""
-    return value
 
 
 def text(value: Any) -> str:
     """A string."""
     if not isinstance(value, str):
-        raise _wrong_type(value, "a string")
+        raise wrong_type(value, "a string")
     return value
 
 
 def flag(value: Any) -> bool:
     """A boolean."""
     if not isinstance(value, bool):
-        raise _wrong_type(value, "a boolean")
+        raise wrong_type(value, "a boolean")
     return value
 
 
 def u32(value: Any) -> int:
     """An unsigned 32-bit integer."""
+    return _whole(value, "u32", 0, _MAX_U32)
+
+
+def u64(value: Any) -> int:
+    """An unsigned 64-bit integer."""
+    return _whole(value, "u64", 0, _MAX_U64)
+
+
+def i64(value: Any) -> int:
+    """A signed 64-bit integer."""
+    return _whole(value, "i64", _MIN_I64, _MAX_I64)
+
+
+def _whole(value: Any, expected: str, lowest: int, highest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong_type(value, "u32")
-    if not 0 <= value <= _MAX_U32:
-        raise ValueError(f"invalid value: integer `{value}`, expected u32")
+        raise wrong_type(value, expected)
+    if not lowest <= value <= highest:
+        raise ValueError(f"invalid value: integer `{value}`, expected {expected}")
     return value
 
 
-def texts(value: Any) -> list[str]:
-    """An array of strings."""
-    if not isinstance(value, list):
-        raise _wrong_type(value, "a sequence")
-    return [text(element) for element in value]
+def anything(value: Any) -> Any:
+    """Whatever it is, null included."""
+    return value
+
+
+def many(kind: Kind) -> Kind:
+    """An array of one kind of elements."""
+
+    def read_array(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise wrong_type(value, "a sequence")
+        return [kind(element) for element in value]
+
+    return read_array
+
+
+texts: Final = many(text)
 
 
 @attrs.frozen
@@ -97,13 +130,15 @@ class Field:
     required: bool = False
     may_end: bool = True
     """Whether an array may end before it."""
-    nullable: bool = True
-    """Whether null is as good as absent, where it is not required."""
+    alias: str | None = None
+    """A second name."""
+    default: Any = None
+    """Its value when it is left out. With another one than None it may not be null."""
 
     @property
-    def refuses_null(self) -> bool:
-        """Whether null is a value like others, for its kind to take or not."""
-        return self.required or not self.nullable
+    def may_be_null(self) -> bool:
+        """Whether null is the same as leaving it out."""
+        return not self.required and self.default is None
 
 
 @attrs.frozen
@@ -123,23 +158,30 @@ class Input:
         if isinstance(data, list):
             return self._read_array(data)
         if not isinstance(data, dict):
-            raise _wrong_type(data, f"struct {self.struct}")
+            raise wrong_type(data, f"struct {self.struct}")
+        named = {
+            name: field
+            for field in self.fields
+            for name in (field.name, field.alias)
+            if name is not None and name in data
+        }
         values: dict[str, Any] = {}
-        for field in sorted(self.fields, key=lambda field: field.name):
-            value = data.get(field.name)
-            if value is not None or (field.refuses_null and field.name in data):
-                value = field.kind(value)
-            values[field.name] = value
+        for name in sorted(named):
+            field, value = named[name], data[name]
+            if field.name in values:
+                raise ValueError(f"duplicate field `{field.name}`")
+            values[field.name] = None if value is None and field.may_be_null else field.kind(value)
         for field in self.fields:
-            if field.required and field.name not in data:
+            if field.required and field.name not in values:
                 raise ValueError(f"missing field `{field.name}`")
+            values.setdefault(field.name, field.default)
         return values
 
     def _read_array(self, data: list[Any]) -> dict[str, Any]:
-        values: dict[str, Any] = dict.fromkeys(field.name for field in self.fields)
+        values: dict[str, Any] = {field.name: field.default for field in self.fields}
         for index, field in enumerate(self.fields):
             if index < len(data):
-                if field.refuses_null or data[index] is not None:
+                if data[index] is not None or not field.may_be_null:
                     values[field.name] = field.kind(data[index])
             elif field.required or not field.may_end:
                 count = f"{len(self.fields)} element{'s' if len(self.fields) != 1 else ''}"
@@ -160,3 +202,12 @@ def read(function_id: str, shape: Input, data: Any) -> dict[str, Any]:
     except ValueError as error:
         message = f"Failed to deserialize input for {function_id}: {error}"
         raise Refusal("deserialization_error", message) from None
+
+
+def reading(function_id: str, shape: Input, run: Callable[[dict[str, Any]], Json]) -> Builtin:
+    """A builtin that gets its input as named values, and does not ask who calls."""
+
+    def read_and_run(_: Connection | None, data: Json) -> Json:
+        return run(read(function_id, shape, data))
+
+    return read_and_run

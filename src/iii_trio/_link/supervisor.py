@@ -55,6 +55,9 @@ class Supervisor:
     on_change: Callable[[], object] = attrs.field(default=lambda: None)
     """Called when the session's state may have changed."""
 
+    ends_with: Callable[[IIIError, bool], bool | None] | None = None
+    """What the user says of a refusal, and whether it is of the first connection: that it ends the client, or does not."""
+
     reattach_file: ReattachFile | None = None
     """Where the successor of this process finds what it has to retire."""
 
@@ -79,8 +82,8 @@ class Supervisor:
     _conflict: IIIError | None = attrs.field(default=None, init=False)
     """Why the present connection is given up, if another worker has our name."""
 
-    _misplaced: str | None = attrs.field(default=None, init=False)
-    """Why the present connection is given up, if the engine has this worker where it does not belong."""
+    _given_up: str | None = attrs.field(default=None, init=False)
+    """Why it is given up, if the next may be better: the engine refused us otherwise, or has us where we do not belong."""
 
     _failures: int = attrs.field(default=0, init=False)
     _goodbye: trio.CancelScope | None = attrs.field(default=None, init=False)
@@ -191,8 +194,8 @@ class Supervisor:
                 self.session.ghosts.departed(worker_id)
             if self._conflict is not None:
                 reason = str(self._conflict)
-            if self._misplaced is not None:
-                reason, self._misplaced = self._misplaced, None
+            if self._given_up is not None:
+                reason, self._given_up = self._given_up, None
             self.last_loss = reason
             self.session.disconnected(reason, trio.current_time())
             self.on_loss(reason)
@@ -206,8 +209,19 @@ class Supervisor:
         self.last_loss = str(error)
         logger.info("no connection to %s: %s", self.target.url, error)
         self._tell("connect.failed", url=str(self.target.url), reason=str(error))
-        if isinstance(error, IIIError) and is_fatal(error, first=not self._was_ready):
+        if isinstance(error, IIIError) and self._is_fatal(error, is_fatal(error, first=not self._was_ready)):
             self._fatal = error
+
+    def _is_fatal(self, error: IIIError, usually: bool) -> bool:
+        """Whether a refusal ends the client: what the user says of it, or what is usual."""
+        if self.ends_with is None:
+            return usually
+        try:
+            answer = self.ends_with(error, not self._was_ready)
+        except Exception:  # a bug of the user's is no reason to end, nor to go on
+            logger.exception("InitOptions.is_fatal failed")
+            return usually
+        return usually if answer is None else answer
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, InvokeFunction):
@@ -226,14 +240,17 @@ class Supervisor:
         elif isinstance(event, Withdrawn):
             self.on_change()
         elif isinstance(event, Fatal):
-            self._fatal = event.error
+            if self._is_fatal(event.error, True):
+                self._fatal = event.error
+            else:
+                self._given_up = str(event.error)
             self.stop(self.close_timeout)
         elif isinstance(event, Conflict):
             self._conflict = event.error
             self.stop(self.close_timeout)
         elif isinstance(event, Misplaced):
             logger.warning("%s; the connection is renewed", event.reason)
-            self._misplaced = event.reason
+            self._given_up = event.reason
             self.stop(self.close_timeout)
 
     def hear(self, answer: Any) -> None:

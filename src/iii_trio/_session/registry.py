@@ -204,15 +204,18 @@ class Registry:
 
 def _verdict_of(error: IIIError, on_conflict: OnConflict) -> Verdict:
     """What a refusal makes of a registration: only an owner can leave, so nothing else is worth asking again."""
-    is_conflict = isinstance(error, RegistrationRejectedError) and error.code == FUNCTION_CONFLICT
+    is_conflict = (
+        isinstance(error, RegistrationRejectedError) and error.code == FUNCTION_CONFLICT and bool(error.owner_worker_id)
+    )
     return Verdict.STANDBY if is_conflict and on_conflict == "standby" else Verdict.REFUSED
 
 
 def rejection(frame: RegistrationRejected) -> RegistrationRejectedError:
-    """What the engine refused, and to whose advantage."""
+    """What the engine refused, and to whose advantage: to nobody's if it keeps the id for itself."""
     subject = f"function {frame.function_id!r}" if frame.function_id else f"worker name {frame.worker_name!r}"
+    fault = "taken" if frame.owner_worker_id else "refused"
     return RegistrationRejectedError(
-        f"the {subject} is taken in namespace {frame.namespace!r} ({frame.code})",
+        f"the {subject} is {fault} in namespace {frame.namespace!r} ({frame.code})",
         code=frame.code,
         namespace=frame.namespace,
         function_id=frame.function_id,

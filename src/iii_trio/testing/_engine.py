@@ -276,6 +276,9 @@ def open_engine(
 ) -> AbstractAsyncContextManager[EmbeddedEngine]:
     """An engine in this process for the length of a block.
 
+    Functions, triggers, state, streams, queues, publish and subscribe, cron and configuration are in it, in memory and
+    empty at first.
+
     Args:
         host: Address to listen on, 127.0.0.1 when only `port` is given.
         port: Port to listen on, 0 for a free one, which is also the default when only `host` is given. With neither,
