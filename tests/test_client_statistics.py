@@ -290,6 +290,22 @@ async def test_overloads_are_counted(link: MemoryLink) -> None:
         assert (statistics.overloaded_invocations, statistics.accepted_invocations) == (3, 1)
 
 
+async def test_payloads_that_do_not_fit_are_counted(link: MemoryLink) -> None:
+    """The handler does not run, so it is not among those that failed."""
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async with link.client() as iii:
+        await iii.register_function("double", double).wait_registered()
+        with pytest.raises(InvocationError):
+            await iii.trigger("double", "2")
+        statistics = iii.statistics()
+        assert (statistics.invalid_inputs, statistics.failed_handlers) == (1, 0)
+        assert await iii.trigger("double", 2) == 4
+        assert iii.statistics().invalid_inputs == 1
+
+
 async def test_failed_handlers_are_counted(link: MemoryLink) -> None:
     """What raises, and what returns something that cannot be sent, each once."""
 

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
+import builtins
+import datetime
+import decimal
 import enum
 import re
+import typing
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +24,9 @@ from iii_trio._client.exits import DrainReport
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._link.trio_websocket import TrioWebSocketTransport
 from iii_trio._session import states
+from iii_trio._types.scalars import SCALARS
+from iii_trio._types.shape import UnknownType
+from iii_trio._types.table import typed
 from iii_trio._wire import messages
 from iii_trio._wire.check import MAX_NESTING
 from iii_trio._wire.codec import MAX_MESSAGE_SIZE
@@ -163,6 +171,22 @@ def test_the_classes_in_the_table_of_fates_exist() -> None:
     for row in rows("fates.md", "How a call ends"):
         (name,) = code(row[1])
         assert issubclass(getattr(errors, name), errors.InvocationError)
+
+
+def test_the_types_are_documented() -> None:
+    """What the page lists is taken, what it leaves out on purpose is not, and no scalar is missing."""
+    names = {**vars(typing), **vars(builtins), "datetime": datetime, "uuid": uuid, "X": int, "Y": str}
+    listed = [each.replace("\\|", "|") for row in rows("types.md", "What is taken") for each in code(row[0])]
+    of_others = {"Literal", "TypedDict", "NewType", "Annotated", "Final", "type", "Optional", "Union"}
+    known = [eval(each, names) for each in listed if each not in of_others]
+    assert of_others < set(listed)
+    assert all(typed(each) for each in known)
+    assert set(SCALARS) - {type(None)} < set(known)
+    left_out = re.findall(r"^- `(\w+)`:", section("types.md", "What is taken"), re.MULTILINE)
+    assert left_out == ["bytes", "Decimal", "NamedTuple"]
+    for each in (bytes, decimal.Decimal, typing.NamedTuple("Row", [("a", int)])):
+        with pytest.raises(UnknownType):
+            typed(each)
 
 
 MESSAGES: Final = ["A call", "A void call", "The result of a handler", "A registration"]

@@ -5,6 +5,7 @@ Every test uses ids, names and namespaces of its own, so that it can run again o
 
 from __future__ import annotations
 
+import datetime
 import functools
 import os
 import uuid
@@ -421,6 +422,36 @@ async def test_the_engine_lists_what_a_function_says_of_itself(engine_url: str, 
         worker = (await iii.trigger("engine::workers::info", {"name": fresh}))["worker"]
         assert (worker["description"], worker["runtime"]) == ("Sells.", "python")
         assert (worker["id"], worker["pid"]) == (iii.statistics().worker_id, os.getpid())
+
+
+@attrs.frozen
+class Leaf:
+    """What a tree consists of, and a tree."""
+
+    name: str
+    size: float
+    at: datetime.datetime
+    leaves: list[Leaf] = attrs.field(factory=list)
+
+
+@within(30)
+async def test_a_typed_function_is_listed_with_its_schemas_and_held_to_them(engine_url: str, fresh: str) -> None:
+    """Instances arrive as they were, also those that contain themselves; what does not fit is refused with its path."""
+
+    async def grow(leaf: Leaf) -> Leaf:
+        return attrs.evolve(leaf, leaves=[leaf])
+
+    leaf = Leaf("a", 1.0, datetime.datetime(2024, 3, 1, tzinfo=datetime.UTC))
+    async with open_iii(engine_url) as iii:
+        await iii.register_function(f"{fresh}::grow", grow).wait_registered()
+        assert await iii.trigger(f"{fresh}::grow", leaf, returns=Leaf) == attrs.evolve(leaf, leaves=[leaf])
+        with pytest.raises(InvocationError, match=r"required field missing @ \$\.leaves\[0\]\.name") as caught:
+            await iii.trigger(f"{fresh}::grow", {"name": "a", "size": 1, "at": "2024-03-01T00:00:00Z", "leaves": [{}]})
+        assert (caught.value.code, caught.value.fate) == ("invalid_input", Fate.NOT_RUN)
+        info = await iii.trigger("engine::functions::info", {"function_id": f"{fresh}::grow"})
+        assert info["request_schema"] == info["response_schema"]
+        assert info["request_schema"]["required"] == ["name", "size", "at"]
+        assert info["request_schema"]["properties"]["leaves"] == {"type": "array", "items": {"$ref": "#/$defs/Leaf"}}
 
 
 class SlowOnce(Link[Engine]):

@@ -50,10 +50,10 @@ def test_a_fault_is_found_exactly_where_there_is_one(value: Any) -> None:
 
 def test_the_first_fault_in_reading_order_is_named() -> None:
     """Depth first, from the left, as one reads the value."""
-    fault = find_fault({"a": [1, {"b": {2}}], "c": b""}, root="data")
+    fault = find_fault({"a": [1, {"b": {2j}}], "c": b""}, root="data")
     assert fault is not None
-    assert fault.path == "data.a[1].b"
-    assert str(fault) == "data.a[1].b: set cannot be sent as JSON"
+    assert fault.path == "data.a[1].b[0]"
+    assert str(fault) == "data.a[1].b[0]: complex cannot be sent as JSON"
 
 
 def test_a_value_deeper_than_python_recurses_has_a_fault_and_no_crash() -> None:
@@ -98,6 +98,8 @@ def test_a_value_that_cannot_be_read_is_a_fault(value: Any, reason: str) -> None
         pytest.param(Point(1, [2]), {"x": 1, "y": [2]}, id="an attrs instance"),
         pytest.param(Pair(1, {2}), {"left": 1, "_right": {2}}, id="a dataclass, one level deep"),
         pytest.param(datetime.date(2024, 1, 2), "2024-01-02", id="a date"),
+        pytest.param({(1,)}, [(1,)], id="a set, one level deep"),
+        pytest.param(frozenset(), [], id="an empty frozenset"),
     ],
 )
 def test_what_stands_for_a_value(value: Any, expected: Any) -> None:
@@ -105,7 +107,7 @@ def test_what_stands_for_a_value(value: Any, expected: Any) -> None:
     assert jsonable(value) == expected
 
 
-@pytest.mark.parametrize("value", [{1}, b"", object(), Point], ids=["set", "bytes", "object", "class"])
+@pytest.mark.parametrize("value", [1j, b"", object(), Point], ids=["complex", "bytes", "object", "class"])
 def test_nothing_stands_for_the_rest(value: Any) -> None:
     """The encoder asks only for what it does not know."""
     with pytest.raises(TypeError, match="cannot be sent as JSON"):

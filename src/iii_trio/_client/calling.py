@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import attrs
 import trio
-from cattrs import Converter, transform_error
 
 from iii_trio._client.namespaces import target_namespace
 from iii_trio._session.budget import RetryBudget
@@ -18,8 +16,9 @@ from iii_trio._session.calls import Call
 from iii_trio._session.deadlines import with_deadline
 from iii_trio._session.session import Session
 from iii_trio._session.trace import Trace
+from iii_trio._types.shape import UnknownType
+from iii_trio._types.table import Misfit, typed
 from iii_trio._values.requests import Action, TriggerAction, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
-from iii_trio._values.strict import strict_converter
 from iii_trio._wire.messages import EnqueueAction, InvokeFunction, VoidAction
 from iii_trio.errors import (
     ClientClosed,
@@ -35,7 +34,6 @@ from iii_trio.errors import (
 T = TypeVar("T")
 
 _AS_WANTED: Any = object()
-_RESULTS: Converter = strict_converter()
 _ACTIONS: dict[str, type[Action]] = {"void": TriggerActionVoid, "enqueue": TriggerActionEnqueue}
 
 
@@ -235,16 +233,12 @@ def check_returns(returns: type[Any]) -> None:
     """Make sure that there can be an answer of this shape.
 
     Raises:
-        ConfigurationError: Nobody knows how to make it.
+        ConfigurationError: The table of types does not have it.
     """
     try:
-        _RESULTS.get_structure_hook(returns)
-    except Exception as error:  # an unknown type, or one with annotations that lead nowhere
+        typed(returns)
+    except UnknownType as error:
         raise ConfigurationError(f"returns={returns!r} is no type that a result can have: {error}") from None
-    if get_origin(returns) in (list, dict, Union, UnionType):
-        for part in get_args(returns):
-            if part is not type(None):
-                check_returns(part)
 
 
 def as_result(value: Any, returns: type[T], call_id: str, function_id: str) -> T:
@@ -254,12 +248,12 @@ def as_result(value: Any, returns: type[T], call_id: str, function_id: str) -> T
         InvalidResult: It does not have it.
     """
     try:
-        return _RESULTS.structure(value, returns)
-    except Exception as error:  # cattrs raises groups and what its hooks raise; all of it is about the answer
-        faults = "; ".join(transform_error(error))
+        result: T = typed(returns).structure(value)
+    except Misfit as misfit:
         raise InvalidResult(
             "invalid_result",
-            f"the answer is no {getattr(returns, '__name__', returns)}: {faults}",
+            f"the answer is no {getattr(returns, '__name__', returns)}: {misfit}",
             function_id=function_id,
             invocation_id=call_id,
         ) from None
+    return result

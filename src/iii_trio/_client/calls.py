@@ -90,7 +90,8 @@ class Calls:
 
         Args:
             request: Id of the function, or a `TriggerRequest` or dict that holds the id and the rest.
-            payload: Any JSON value or attrs instance; sent as ``null`` when left out.
+            payload: Any JSON value, or what stands for one: attrs and dataclass instances, enums, dates, UUIDs, sets
+                (docs/types.md). Sent as ``null`` when left out.
             action: ``TriggerAction.Void()`` returns None as soon as the call is queued, and nobody hears of its end;
                 ``TriggerAction.Enqueue(queue=...)`` returns the engine's receipt, an `EnqueueResult`.
             timeout_ms: Milliseconds to wait, the client's `invocation_timeout_ms` when left out. The caller's own cancel
@@ -100,8 +101,8 @@ class Calls:
             metadata: A JSON value that travels beside the payload.
             idempotent: Whether it does no harm if the handler runs twice. Such a call is made again, within its time-out,
                 when its connection is lost after it was sent; a budget keeps retries from becoming a storm.
-            returns: A type that the result is to have: an attrs class or dataclass, a primitive, or lists, dicts and
-                optionals of these. Nothing is converted; a result of another shape is an error.
+            returns: A type that the result is to have, any that a handler can take (docs/types.md). Nothing is converted;
+                a result of another shape is an error.
 
         Returns:
             What the handler returned; None when it returned nothing.

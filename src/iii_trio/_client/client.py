@@ -123,6 +123,7 @@ class III(Registering, trio.abc.AsyncResource):
             accepted_invocations=handlers.accepted,
             overloaded_invocations=handlers.overloaded,
             failed_handlers=handlers.failed,
+            invalid_inputs=handlers.invalid_inputs,
             timed_out_handlers=handlers.timed_out,
             cancelled_handlers=handlers.cancelled,
             abandoned_threads=handlers.abandoned_threads,

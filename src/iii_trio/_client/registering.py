@@ -16,7 +16,7 @@ from iii_trio._client.namespaces import is_builtin, target_namespace
 from iii_trio._client.trigger_types import TriggerTypeRef
 from iii_trio._handlers.dispatch import Function
 from iii_trio._handlers.providers import Providers
-from iii_trio._handlers.signature import inspect_handler
+from iii_trio._handlers.signature import inspect_handler, response_schema
 from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._values.building import build
 from iii_trio._values.checks import is_number
@@ -64,8 +64,9 @@ class Registering(Calls):
                 async one runs as a task, a sync one in a thread.
             description: One line for people and models.
             metadata: A JSON object for the engine's listings.
-            request_format: JSON Schema of the payload; not enforced.
-            response_format: JSON Schema of the result; not enforced.
+            request_format: JSON Schema of the payload; made of the handler's annotation when left out. The engine shows it
+                and does not enforce it; a payload that does not fit the annotation is answered ``invalid_input``.
+            response_format: JSON Schema of the result, likewise; nothing enforces it.
             concurrency: How many invocations may run at once; the others wait. None sets no limit.
             timeout: Seconds after which a running handler is cancelled and its caller told so; waiting for its turn does
                 not count. A thread cannot be cancelled: it is abandoned, and keeps its place until it returns.
@@ -83,6 +84,7 @@ class Registering(Calls):
 
         Raises:
             ConfigurationError: The id, the handler or another argument cannot work, or the id is registered here already.
+                An annotation of the payload or the result that no JSON can be is one that cannot work.
             PayloadError: Metadata or a format cannot be sent.
             ClientClosed: The client is closed, or about to be: a drain has begun.
         """
@@ -103,7 +105,7 @@ class Registering(Calls):
                 f"the on_conflict of {described.id!r} must be 'raise' or 'standby', not {on_conflict!r}"
             )
         function = _as_function(described.id, handler, concurrency, timeout, on_connection_lost)
-        frame = RegisterFunction(**attrs.asdict(described, recurse=False))
+        frame = RegisterFunction(**attrs.asdict(_with_formats(described, function), recurse=False))
         registration = self._session.registrar.register(frame, function, on_conflict)
         return FunctionRef(self._session, registration, handler)
 
@@ -322,3 +324,14 @@ def _as_function(
     if isinstance(handler, FunctionRef):  # two decorators on one handler
         handler = handler.handler
     return Function(inspect_handler(function_id, handler), concurrency, timeout, slots, on_connection_lost)
+
+
+def _with_formats(described: RegisterFunctionInput, function: Function) -> RegisterFunctionInput:
+    """The description, with the schemas of the handler's annotations where it has none of its own."""
+    signature = function.signature
+    taken, returned = described.request_format, described.response_format
+    if taken is None and signature.payload_type is not None:
+        taken = signature.payload_type.schema
+    if returned is None:
+        returned = response_schema(described.id, signature.function)
+    return attrs.evolve(described, request_format=taken, response_format=returned)

@@ -106,6 +106,9 @@ class ClientStatistics:
     overloaded_invocations: int
     """Invocations that were refused because a bound was reached."""
 
+    invalid_inputs: int
+    """Invocations that were answered ``invalid_input``, since their payload is not what the handler takes."""
+
     failed_handlers: int
     """Handlers that raised, or whose result could not be sent. Each handler ends in one way: it answers, fails, is timed
     out or cancelled."""

@@ -24,6 +24,7 @@ from iii_trio._handlers.signature import Signature
 from iii_trio._options import OnConnectionLost
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
+from iii_trio._types.table import Misfit
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
 from iii_trio.errors import InvocationError, PayloadError, is_reserved
 
@@ -74,6 +75,9 @@ class HandlerCounters:
 
     failed: int = 0
     """Handlers that raised, or whose result could not be sent."""
+
+    invalid_inputs: int = 0
+    """Invocations that were refused because their payload is not what the handler takes."""
 
     timed_out: int = 0
     """Handlers that were cancelled at their function's time-out, or at their caller's deadline."""
@@ -216,6 +220,11 @@ class Dispatcher:
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)
+        except Misfit as misfit:
+            self.counters.invalid_inputs += 1
+            # Nobody answers a void call, so here is where somebody can see it.
+            logger.warning("the payload of an invocation of %r does not fit: %s", frame.function_id, misfit)
+            return _failure(frame, ErrorBody("invalid_input", _words(misfit)))
         except _Lost:
             return None
         except _Late:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Never, NoReturn
 
 import attrs
 
+from iii_trio._types.hints import resolve, scope_of
+from iii_trio._types.shape import Schema, UnknownType
+from iii_trio._types.table import Typed, typed
 from iii_trio.errors import ConfigurationError
 
 
@@ -23,8 +26,17 @@ class Signature:
     payload_name: str | None = None
     """The parameter that takes the payload, where it cannot be passed as the first one: ``metadata`` stands before it."""
 
+    payload_type: Typed | None = None
+    """What the payload has to be; None where the annotation says nothing, and it is passed on untouched."""
+
     def bind(self, payload: Any, metadata: Any) -> Callable[[], Any]:
-        """The handler with its arguments."""
+        """The handler with its arguments.
+
+        Raises:
+            Misfit: The payload is not what the handler takes.
+        """
+        if self.payload_type is not None:
+            payload = self.payload_type.structure(payload)
         keywords = {"metadata": metadata} if self.takes_metadata else {}
         if self.payload_name is not None:
             return functools.partial(self.function, **keywords, **{self.payload_name: payload})
@@ -38,7 +50,8 @@ def inspect_handler(function_id: str, handler: Any) -> Signature:
     It takes the payload, or nothing, and ``metadata`` if a parameter bears that name.
 
     Raises:
-        ConfigurationError: It is not callable, is an async generator, or needs arguments that nobody has.
+        ConfigurationError: It is not callable, is an async generator, needs arguments that nobody has, or takes a payload
+            of a type that the table does not have.
     """
     name = f"the handler of {function_id!r}"
     if not callable(handler):
@@ -58,7 +71,55 @@ def inspect_handler(function_id: str, handler: Any) -> Signature:
         takes_payload=payload is not None,
         takes_metadata=any(map(_is_metadata, parameters)),
         payload_name=payload.name if payload is not None and payload in parameters[1:] else None,
+        payload_type=None if payload is None else _payload_type(name, plain, payload),
     )
+
+
+def response_schema(function_id: str, handler: Any) -> Schema | None:
+    """JSON Schema of what a handler returns, from its annotation; None where that says nothing.
+
+    Raises:
+        ConfigurationError: The annotation is a type that the table does not have.
+    """
+    plain = _unwrap(handler)
+    if inspect.isclass(plain):
+        returned: Any = plain
+    else:
+        try:
+            returned = inspect.signature(handler).return_annotation
+        except (ValueError, TypeError):
+            return None
+    if returned is inspect.Signature.empty:
+        return None
+    words = f"the handler of {function_id!r} returns {_shown(returned)}"
+    meant = _meaning(words, returned, plain)
+    return None if meant in (Never, NoReturn) else _look_up(words, meant).schema
+
+
+def _payload_type(name: str, plain: Any, payload: inspect.Parameter) -> Typed | None:
+    if payload.annotation is payload.empty:
+        return None
+    words = f"{name} takes {payload.name}: {_shown(payload.annotation)}"
+    found = _look_up(words, _meaning(words, payload.annotation, plain))
+    return None if found.is_any else found
+
+
+def _meaning(words: str, annotation: Any, plain: Any) -> Any:
+    try:
+        return resolve(annotation, scope_of(plain))
+    except UnknownType as error:
+        raise ConfigurationError(f"{words}, and {error}") from None
+
+
+def _look_up(words: str, meant: Any) -> Typed:
+    try:
+        return typed(meant)
+    except UnknownType as error:
+        raise ConfigurationError(f"{words}, and {error}") from None
+
+
+def _shown(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
 
 
 def _unwrap(handler: Any) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import reprlib
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -22,8 +23,8 @@ def strict_converter() -> Converter:
         converter.register_structure_hook(primitive, exactly(primitive))
     for container in (list, dict):
         converter.register_structure_hook_func(functools.partial(operator.is_, container), exactly(container))
-    converter.register_structure_hook_func(_is_generic(Literal), _literal)
-    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_factory(_is_generic(Literal), lambda type_: literal(*get_args(type_)))
+    converter.register_structure_hook(float, number)
     converter.register_structure_hook_factory(_is_generic(list), _list_hook(converter))
     converter.register_structure_hook_factory(_is_generic(dict), _dict_hook(converter))
     # A payload is passed on as it is: the stock hook for Any would walk it.
@@ -50,19 +51,25 @@ def _is_generic(container: Any) -> Callable[[Any], bool]:
     return matches
 
 
-def _number(value: Any, _: Any) -> float:
+def number(value: Any, _: Any) -> float:
+    """A structure hook that takes numbers, whole ones too, and makes floats of them."""
     # JSON does not tell 1 from 1.0, so a whole number is a float too.
     if type(value) is int:
         return float(value)
     return exactly(float)(value, None)
 
 
-def _literal(value: Any, type_: Any) -> Any:
-    # Python holds 1, 1.0 and True for equal, and JSON does not.
-    choices = get_args(type_)
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        raise TypeError(f"expected {' or '.join(map(repr, choices))}, got {value!r}")
-    return value
+def literal(*choices: Any) -> Callable[[Any, Any], Any]:
+    """A structure hook that takes the listed values and no others."""
+    expected = " or ".join(map(repr, choices))
+
+    def structure(value: Any, _: Any) -> Any:
+        # Python holds 1, 1.0 and True for equal, and JSON does not.
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            raise TypeError(f"expected {expected}, got {reprlib.repr(value)}")
+        return value
+
+    return structure
 
 
 def _list_hook(converter: Converter) -> Callable[[Any], Callable[[Any, Any], list[Any]]]:

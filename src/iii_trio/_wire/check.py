@@ -32,7 +32,7 @@ _SCALARS: Final = (bool, type(None), uuid.UUID)
 def jsonable(value: Any) -> Any:
     """What stands for `value` in JSON, one level deep, where the encoder does not decide.
 
-    An attrs or dataclass instance is its fields, a date or a time its ISO 8601 text.
+    An attrs or dataclass instance is its fields, a date or a time its ISO 8601 text, a set a list in some order.
 
     Raises:
         TypeError: Nothing does.
@@ -44,6 +44,8 @@ def jsonable(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(kind)}
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
+    if isinstance(value, (set, frozenset)):
+        return list(value)
     raise TypeError(f"{kind.__name__} cannot be sent as JSON")
 
 
