@@ -29,7 +29,6 @@ METHODS: Final[dict[str, Any]] = SURFACE["client"]["methods"]
 _CHANNELS: Final = "comes with the channels"
 _TELEMETRY: Final = "comes with the telemetry"
 _TRIGGERS: Final = "the client does not make bindings yet"
-_LISTINGS: Final = "the client does not ask for listings yet"
 
 OPEN: Final[dict[str, str]] = {
     "iii_trio.Logger": _TELEMETRY,
@@ -47,14 +46,8 @@ OPEN: Final[dict[str, str]] = {
     "iii_trio.runtime.TriggerTypeRef": _TRIGGERS,
     "iii_trio.trigger.Trigger": _TRIGGERS,
     "III.create_channel": _CHANNELS,
-    "III.create_stream": "the client does not offer streams yet",
-    "III.list_functions": _LISTINGS,
-    "III.list_triggers": _LISTINGS,
-    "III.list_workers": _LISTINGS,
-    "III.on_functions_available": _LISTINGS,
     "III.register_function(func)": "the first parameter has one name so far",
     "III.register_function(handler_or_invocation)": "the client offers no functions that are reached over HTTP yet",
-    "III.register_service": "the client does not name services yet",
     "III.register_trigger": _TRIGGERS,
     "III.register_trigger_type": _TRIGGERS,
     "III.unregister_trigger_type": _TRIGGERS,
