@@ -48,9 +48,6 @@ OPEN: Final[dict[str, str]] = {
     "III.create_channel": _CHANNELS,
     "III.register_function(func)": "the first parameter has one name so far",
     "III.register_function(handler_or_invocation)": "the client offers no functions that are reached over HTTP yet",
-    "III.register_trigger": _TRIGGERS,
-    "III.register_trigger_type": _TRIGGERS,
-    "III.unregister_trigger_type": _TRIGGERS,
 }
 """What the references have and the package does not: name and reason. Each entry has to be true."""
 
