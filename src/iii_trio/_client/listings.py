@@ -15,13 +15,14 @@ import attrs
 
 from iii_trio._client.handles import FunctionRef, Trigger
 from iii_trio._client.operations import Caller
-from iii_trio._handlers.signature import inspect_handler
+from iii_trio._handlers.signature import Signature, inspect_handler
 from iii_trio._values.engine import EngineFunctions, EngineTriggers, FunctionInfo, TriggerInfo, WorkerInfo
 from iii_trio.errors import InvocationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-OnFunctions: TypeAlias = Callable[[list[FunctionInfo]], Awaitable[object] | object]
+OnFunctions: TypeAlias = Callable[[list[FunctionInfo]], object] | Callable[[], object]
+"""What is told of functions; an async one as well as a plain one."""
 
 _BATCH: Final = 32
 """Functions that the engine describes in one answer."""
@@ -158,7 +159,8 @@ class Client(Protocol):
 def on_functions_available(client: Client, callback: OnFunctions) -> Callable[[], None]:
     """See `III.on_functions_available`."""
     function_id = f"iii.on_functions_available.{uuid.uuid4()}"
-    handler = _awaiting(callback) if inspect_handler(function_id, callback).is_async else _calling(callback)
+    called = inspect_handler(function_id, callback)
+    handler = _awaiting(called) if called.is_async else _calling(called)
     # The engine hides what is internal from its listings, unless it is asked for.
     function = client.register_function(function_id, handler, metadata={"internal": True})
     trigger = client.register_trigger({"type": EngineTriggers.FUNCTIONS_AVAILABLE, "function_id": function_id})
@@ -170,15 +172,19 @@ def on_functions_available(client: Client, callback: OnFunctions) -> Callable[[]
     return unsubscribe
 
 
-def _awaiting(callback: Any) -> Callable[[_Functions], Awaitable[None]]:
+def _awaiting(callback: Signature) -> Callable[[_Functions], Awaitable[None]]:
     async def tell(data: _Functions) -> None:
-        await callback(data.functions)
+        await callback.function(*_arguments(callback, data))
 
     return tell
 
 
-def _calling(callback: Any) -> Callable[[_Functions], None]:
+def _calling(callback: Signature) -> Callable[[_Functions], None]:
     def tell(data: _Functions) -> None:
-        callback(data.functions)
+        callback.function(*_arguments(callback, data))
 
     return tell
+
+
+def _arguments(callback: Signature, data: _Functions) -> tuple[list[FunctionInfo], ...]:
+    return (data.functions,) if callback.takes_payload else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -84,7 +84,7 @@ class EngineState(IState[Any]):
         *,
         scope: str = UNSAID,
         key: str = UNSAID,
-        ops: builtins.list[UpdateOp | dict[str, Any]] = UNSAID,
+        ops: Sequence[UpdateOp | Mapping[str, Any]] = UNSAID,
     ) -> StateUpdateResult[Any]:
         """Change a value in one step, by operations that are carried out in order.
 

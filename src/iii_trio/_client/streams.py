@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -118,7 +118,7 @@ class EngineStreams(IStream[Any]):
         stream_name: str = UNSAID,
         group_id: str = UNSAID,
         item_id: str = UNSAID,
-        ops: builtins.list[UpdateOp | dict[str, Any]] = UNSAID,
+        ops: Sequence[UpdateOp | Mapping[str, Any]] = UNSAID,
     ) -> StreamUpdateResult[Any]:
         """Change an item in one step, by operations that are carried out in order; watchers hear of it.
 
