@@ -53,7 +53,10 @@ class StreamRef:
         return f"<StreamRef {self.name!r}>"
 
     def unregister(self) -> None:
-        """Leave the stream to the engine, which has none of its items. A second time does nothing. Never blocks."""
+        """Leave the stream to the engine, which has none of its items; a second time does nothing. Never blocks.
+
+        Operations that the engine passed on before it knew end ``function_not_found``.
+        """
         for function in self._functions:
             function.unregister()
 
