@@ -189,16 +189,19 @@ async def test_a_worker_without_a_name_has_no_functions_of_others() -> None:
 
 
 async def test_bindings_are_listed_with_their_metadata(link: MemoryLink) -> None:
-    """Those of functions of the engine's own only when they are asked for, and none that waits for its type."""
+    """Those of the engine's own types and functions only when they are asked for, and none that waits for its type."""
     async with link.client() as iii:
         config = {"scope": "s"}
         trigger = iii.register_trigger(type="state", function_id="f", config=config, metadata={"m": 1})
         internal = iii.register_trigger(type="state", function_id="engine::mine")
+        watching = iii.register_trigger(type="engine::functions-available", function_id="f")
         await iii.register_trigger(type="nobody-s", function_id="f").wait_registered()
         assert await iii.list_triggers() == [
             TriggerInfo(id=trigger.id, trigger_type="state", function_id="f", config=config, metadata={"m": 1})
         ]
-        assert {row.id for row in await iii.list_triggers(include_internal=True)} == {trigger.id, internal.id}
+        assert {row.id for row in await iii.list_triggers(include_internal=True)} == {
+            *(trigger.id, internal.id, watching.id)
+        }
         trigger.unregister()
         assert await iii.list_triggers() == []
 

@@ -293,9 +293,14 @@ async def test_enqueueing_needs_a_provider(url: str, name: str) -> None:
             await other.trigger(name, 1, action=TriggerAction.Enqueue(queue="full"))
         assert (caught.value.code, caught.value.fate) == ("enqueue_error", Fate.MAY_HAVE_RUN)
         await iii.drain(0)
-        with pytest.raises(InvocationError, match="No queue provider") as caught:
-            await other.trigger(name, 1, action=action)
-        assert caught.value.code == "enqueue_error"
+        error: InvocationError | None = None
+        while error is None:  # another run of these tests may provide just now
+            try:
+                await other.trigger(name, 1, action=action)
+            except InvocationError as refusal:
+                error = refusal
+        assert error.code == "enqueue_error"
+        assert "No queue provider" in error.message
 
 
 # ---- listings -------------------------------------------------------------------------------------------------------

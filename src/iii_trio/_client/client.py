@@ -216,7 +216,7 @@ class III(Registering, trio.abc.AsyncResource):
         """All bindings but those that wait for their trigger type; one call, and another for each of them.
 
         Args:
-            include_internal: Whether those are listed whose function's id begins with ``engine::``.
+            include_internal: Whether those are listed too whose type or function is the engine's own (``engine::``).
 
         Raises, and may be cancelled, as `trigger`.
         """
