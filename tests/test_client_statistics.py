@@ -68,8 +68,9 @@ async def test_a_new_client_has_counted_its_connection_and_nothing_else(link: Me
             **{
                 field.name: 0
                 for field in attrs.fields(ClientStatistics)
-                if field.name not in ("state", "transport", "worker_id", "connects", *_BOUNDS)
+                if field.name not in ("state", "transport", "worker_id", "latency", "connects", *_BOUNDS)
             },
+            latency=None,
         )
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             statistics.connects = 2  # type: ignore[misc]
@@ -91,6 +92,44 @@ async def test_the_connection_is_told(link: MemoryLink, autojump_clock: MockCloc
         assert (again.state, again.transport, again.connects) == ("connected", "trio-websocket", 2)
         assert again.worker_id not in (None, first.worker_id)
     assert (iii.statistics().state, iii.statistics().transport) == ("disconnected", None)
+
+
+async def test_latency_is_that_of_the_last_heartbeat(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """From the ping that a silence of 20 s asks for to its pong; a new connection has none yet."""
+    async with link.client() as iii:
+        assert iii.statistics().latency is None
+        link.wire.stall()
+        await trio.sleep(23)
+        link.wire.flow()
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().latency == pytest.approx(3)
+        await trio.sleep(25)
+        assert iii.statistics().latency == pytest.approx(0)
+        await link.go_down()
+        link.is_up = True
+        await iii.wait_connected()
+        assert iii.statistics().latency is None
+
+
+async def test_results_that_wait_for_room_are_dropped_with_the_client(
+    link: MemoryLink, autojump_clock: MockClock
+) -> None:
+    """dropped_results has them all, wherever they waited; their handlers have ended, and are not cancelled_handlers."""
+    gate = Gate()
+    async with Link(link.engine).client() as other, link.client(max_outbox_frames=2, close_timeout=1) as iii:
+        await iii.register_function("gate", gate).wait_registered()
+        for _ in range(20):
+            other.trigger_nowait("gate")
+        await gate.wait_entered(20)
+        link.wire.stall()
+        gate.open()
+        await trio.testing.wait_all_tasks_blocked()
+        assert iii.statistics().running_handlers > 2
+        await iii.aclose()
+        statistics = iii.statistics()
+        # Two were handed to the socket, and may be on their way.
+        assert statistics.dropped_results == 18
+        assert statistics.cancelled_handlers == 0
 
 
 async def test_reconnects_are_counted(link: MemoryLink, autojump_clock: MockClock) -> None:

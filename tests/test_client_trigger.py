@@ -93,9 +93,9 @@ async def test_a_call_can_be_an_id_with_keywords_a_value_or_a_dict(link: MemoryL
         pytest.param({"function_id": "f", "action": {"type": "enqueue"}}, {}, ["action"], id="no-queue"),
         pytest.param({"function_id": "f", "action": {"type": "enqueue", "queue": ""}}, {}, ["queue"], id="blank-queue"),
         pytest.param("f", {"action": TriggerAction.Void(), "returns": int}, ["returns"], id="void-has-no-result"),
-        pytest.param("f", {"returns": object}, ["returns"], id="unknown-type"),
-        pytest.param("f", {"returns": list[object]}, ["returns"], id="list-of-unknown-type"),
-        pytest.param("f", {"returns": object | None}, ["returns"], id="optional-unknown-type"),
+        pytest.param("f", {"returns": complex}, ["returns"], id="unknown-type"),
+        pytest.param("f", {"returns": list[complex]}, ["returns"], id="list-of-unknown-type"),
+        pytest.param("f", {"returns": complex | None}, ["returns"], id="optional-unknown-type"),
         pytest.param("f", {"returns": "User"}, ["returns"], id="name-of-a-type"),
     ],
 )

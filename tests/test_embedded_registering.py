@@ -7,6 +7,7 @@ import pytest
 from iii_trio._embedded.connection import Profile
 from iii_trio._embedded.registering import read_announcement
 from iii_trio._embedded.registry import Refusal
+from tests.workers import Bench
 
 
 def test_what_is_left_out_keeps_its_value_except_runtime_and_version() -> None:
@@ -58,3 +59,19 @@ def test_a_blank_namespace_is_refused(name: str | None, called: str) -> None:
 def test_a_namespace_that_is_left_out_is_the_default_one() -> None:
     """And null is as good as absent."""
     assert read_announcement({"_caller_worker_id": "w", "namespace": None}).namespace == "default"
+
+
+def test_nobody_is_announced_by_a_binding(bench: Bench) -> None:
+    """Even if the payload names a worker."""
+    worker = bench.worker("worker")
+    worker.sends(
+        "registertrigger",
+        id="b",
+        trigger_type="subscribe",
+        function_id="engine::workers::register",
+        config={"topic": "t"},
+    )
+    data = {"_caller_worker_id": worker.id, "name": "renamed"}
+    worker.calls("publish", {"topic": "t", "data": data}, call=1)
+    bench.passes(0.0)
+    assert worker.link.profile.name == "worker"

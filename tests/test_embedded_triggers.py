@@ -86,6 +86,24 @@ def test_an_unknown_type_leaves_a_live_binding_with_that_id_alone(bench: Bench, 
     ]
 
 
+def test_a_parked_binding_that_is_refused_leaves_a_live_one_with_its_id_alone(
+    owner: Worker, bench: Bench, triggers: Triggers
+) -> None:
+    """It stays parked."""
+
+    def refuse(_: Binding) -> None:
+        raise BindingRefused("no")
+
+    provides(bench.worker("provider"))
+    binds(owner)
+    binds(owner, kind="other")
+    triggers.provide(TriggerType(id="other", description="", accept=refuse))
+    assert shown(bench, trigger_type="kind") == ["b"]
+    assert owner.takes() == []
+    triggers.provide(TriggerType(id="other", description=""))
+    assert shown(bench, trigger_type="other") == ["b"]
+
+
 def test_an_error_of_a_stranger_is_not_believed(bench: Bench, owner: Worker) -> None:
     """Nor one for a binding that nobody has."""
     provides(bench.worker("provider"))
@@ -301,6 +319,14 @@ def test_exactly_false_and_an_error_skip_the_target(
     settled(bench)
     assert [frame["function_id"] for frame in owner.takes()] == ["f"] * runs
     assert ends == ([] if runs else [ErrorBody("E", "m") if outcome.get("error") else None])
+
+
+def test_a_skipped_target_needs_nobody_who_waits(bench: Bench, owner: Worker, triggers: Triggers) -> None:
+    """A missing condition is an error."""
+    triggers.deliver(binding(), {"n": 1}, condition="none")
+    settled(bench)
+    settled(bench)
+    assert owner.takes() == []
 
 
 def test_deliveries_in_turn_wait_for_each_other(bench: Bench, owner: Worker, triggers: Triggers) -> None:

@@ -147,10 +147,10 @@ async def test_an_error_that_has_no_text_is_answered_all_the_same(link: MemoryLi
 
 async def test_an_error_that_is_too_long_is_answered_all_the_same(link: MemoryLink) -> None:
     """It says why its text is not there; it failed once."""
-    async with link.client(max_message_size=2_000) as iii:
-        caught = await _failure(iii, _raising(ValueError("x" * 5_000)))
+    async with link.client(max_message_size=20_000) as iii:
+        caught = await _failure(iii, _raising(ValueError("x" * 50_000)))
         assert caught.code == "invocation_failed"
-        assert "2000" in caught.message
+        assert "20000" in caught.message
         assert iii.statistics().failed_handlers == 1
 
 

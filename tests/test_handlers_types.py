@@ -16,6 +16,7 @@ import trio.testing
 
 from iii_trio._types.table import typed
 from iii_trio.errors import ConfigurationError, Fate, InvocationError
+from iii_trio.protocol import RegisterFunctionFormat
 from iii_trio.testing.frames import RegisterFunction
 from tests.conftest import MemoryLink, frames
 
@@ -86,6 +87,11 @@ async def _typed_metadata(order: Order, metadata: dict[str, str]) -> Order:
     return order
 
 
+@functools.wraps(_async)
+async def _decorated(*args: Any) -> Any:
+    return await _async(*args)
+
+
 class _Object:
     async def __call__(self, order: Order) -> Order:
         return await _async(order)
@@ -101,6 +107,8 @@ HANDLERS = [
     pytest.param(_star, id="star"),
     pytest.param(_typed_metadata, id="typed-metadata"),
     pytest.param(functools.partial(_with_extra, 1), id="partial"),
+    pytest.param(functools.partial(_decorated), id="partial-of-decorated"),
+    pytest.param(functools.singledispatch(_sync), id="callable-of-another-module"),
     pytest.param(_Object(), id="object"),
     pytest.param(_Object().method, id="method"),
 ]
@@ -234,6 +242,22 @@ async def test_formats_that_are_given_stand_as_they_are(link: MemoryLink) -> Non
         assert (frame.request_format, frame.response_format) == (mine, {})
         with pytest.raises(InvocationError, match="expected int, got str"):
             await iii.trigger("f", "7")
+
+
+async def test_a_tree_of_formats_takes_the_place_of_a_schema(link: MemoryLink) -> None:
+    """As the references have it; what the annotation says is still held to."""
+    tree = RegisterFunctionFormat(name="number", type="number", required=True)
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async with link.client() as iii:
+        await iii.register_function("double", double, request_format=tree).wait_registered()
+        (frame,) = frames(link.engine, RegisterFunction, id="double")
+        assert frame.request_format == {"name": "number", "type": "number", "required": True}
+        assert frame.response_format == typed(int).schema
+        with pytest.raises(InvocationError, match="expected int, got str"):
+            await iii.trigger("double", "7")
 
 
 async def _takes_bytes(data: bytes) -> None: ...

@@ -24,7 +24,7 @@ def test_functions_are_withdrawn_behind_the_calls_and_before_a_barrier(peer: Pee
     peer.register("b")
     peer.session.drain()
     assert peer.session.client.state is Client.DRAINING
-    peer.session.ping()
+    peer.session.ping(0.0)
     peer.void("x")
     peer.session.registrar.withdraw(RegisterFunction)
     assert (peer.session.registrar.is_withdrawing, peer.session.registrar.is_withdrawn) == (True, False)

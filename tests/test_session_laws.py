@@ -214,7 +214,7 @@ class SessionLaws(RuleBasedStateMachine):
 
     @rule()
     def ping(self) -> None:
-        self.session.ping()
+        self.session.ping(0.0)
 
     @precondition(lambda self: self.steps > 10 and self.session.connection is not None)
     @rule()

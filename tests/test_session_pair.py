@@ -280,7 +280,7 @@ def act(world: World, step: str, index: int, argument: Any) -> None:
         case "confirm":
             client.confirm()
         case "ping":
-            client.session.ping()
+            client.session.ping(0.0)
         case "settle":
             world.settle()
         case unknown:

@@ -65,7 +65,7 @@ def test_nothing_is_sent_before_the_greeting(peer: Peer) -> None:
     peer.call()
     assert peer.take() == []
     peer.connect()
-    peer.session.ping()
+    peer.session.ping(0.0)
     peer.register("h")
     assert peer.take() == []
 
@@ -371,7 +371,7 @@ def test_barriers_are_answered_in_the_order_in_which_they_were_sent(peer: Peer) 
     peer.ready()
     registration = peer.register("f")
     peer.session.registrar.confirm(registration)
-    peer.session.ping()
+    peer.session.ping(0.0)
     assert kinds(peer.take()) == ["ping", "registerfunction f", "ping"]
     peer.say("pong")
     assert verdict_of(registration) is Verdict.PENDING
@@ -453,13 +453,14 @@ def test_a_refused_function_is_offered_again_on_the_next_connection(peer: Peer) 
 
 
 def test_a_withdrawn_function_is_withdrawn_once(peer: Peer) -> None:
-    """Behind its registration when that still waits; later answers do not bring it back."""
+    """Later answers do not bring it back."""
     peer.ready()
     registration = peer.register("f")
     peer.session.registrar.confirm(registration)
+    assert kinds(peer.take()) == ["registerfunction f", "ping"]
     for _ in range(2):
         peer.session.registrar.unregister(registration)
-    assert kinds(peer.take()) == ["registerfunction f", "ping", "unregisterfunction f"]
+    assert kinds(peer.take()) == ["unregisterfunction f"]
     peer.say("pong")
     assert registration.verdict is Verdict.WITHDRAWN
     assert list(peer.session.registrar.registry) == []
@@ -492,7 +493,7 @@ def test_control_frames_die_with_their_connection_and_are_replayed_once(peer: Pe
     peer.session.registrar.unregister(withdrawn)
     new = peer.register("new")
     peer.session.registrar.confirm(new)
-    peer.session.ping()
+    peer.session.ping(0.0)
     peer.session.disconnected("gone", 0.0)
     assert peer.session.outbox.frames == 1
     peer.ready("w2")
@@ -653,9 +654,10 @@ def test_every_call_wakes_the_writer(peer: Peer) -> None:
     peer.answer()
     registration = peer.register("f")
     peer.session.registrar.confirm(registration)
+    peer.take()
     peer.session.registrar.unregister(registration)
-    peer.session.ping()
-    assert woken == [1, 2, 3, 4, 5, 6, 7]
+    peer.session.ping(0.0)
+    assert woken == [1, 2, 3, 4, 5, 1, 2]
 
 
 # ---- the end of a connection ----------------------------------------------------------------------------------------
@@ -740,7 +742,7 @@ def test_nothing_is_sent_on_a_connection_that_is_being_closed(peer: Peer) -> Non
     peer.call()
     peer.session.closing()
     peer.session.closing()
-    peer.session.ping()
+    peer.session.ping(0.0)
     peer.register("f")
     assert peer.take() == []
     assert not peer.session.is_ready
@@ -764,7 +766,7 @@ def test_without_a_connection_there_is_nothing_to_end(peer: Peer) -> None:
     peer.call()
     peer.session.disconnected("not even connected", 0.0)
     peer.session.closing()
-    peer.session.ping()
+    peer.session.ping(0.0)
     assert peer.session.client.state is Client.STARTING
     assert peer.session.outbox.frames == 1
     peer.connect()
@@ -955,7 +957,7 @@ def test_what_belongs_to_the_connection_goes_before_answers_and_those_before_cal
     peer.ready()
     peer.call()
     peer.answer()
-    peer.session.ping()
+    peer.session.ping(0.0)
     assert kinds(peer.take()) == ["ping", "invocationresult g", "invokefunction f"]
 
 
@@ -1049,3 +1051,28 @@ def test_states_follow_the_connection(peer: Peer) -> None:
     peer.session.disconnected("closed", 0.0)
     note()
     assert states == [None, Connection.OPENING, Connection.REPLAYING, Connection.READY, Connection.CLOSING, None]
+
+
+def test_who_changes_his_mind_on_a_stalled_link_fills_no_queue(peer: Peer) -> None:
+    """What the engine was not told of is taken out of the queue, and not followed by its withdrawal."""
+    peer.ready()
+    for _ in range(100):
+        peer.session.registrar.unregister(peer.register("f"))
+    assert peer.take() == []
+    told = peer.register("g")
+    peer.take()
+    peer.session.registrar.unregister(told)
+    assert kinds(peer.take()) == ["unregisterfunction g"]
+
+
+def test_a_heartbeat_says_when_it_was_asked_for(peer: Peer) -> None:
+    """Its pong does; that of another barrier does not."""
+    peer.ready()
+    peer.session.registrar.confirm(peer.register("f"))
+    peer.session.ping(5.0)
+    peer.take()
+    answered = []
+    for _ in range(2):
+        peer.say("pong")
+        answered.append(peer.session.answered_ping)
+    assert set(answered) == {None, 5.0}

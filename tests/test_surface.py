@@ -11,6 +11,7 @@ import abc
 import enum
 import importlib
 import inspect
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -19,8 +20,13 @@ import attrs
 import pytest
 
 import iii_trio
+from iii_trio import RegisterServiceInput
 from iii_trio._session import states
+from iii_trio._values.building import build
 from iii_trio._wire.urls import DEFAULT_URL
+from iii_trio.errors import ConfigurationError
+from iii_trio.protocol import RegisterTriggerInput
+from tests.conftest import MemoryLink
 
 SURFACE: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "surface.json").read_text("utf-8"))
 MODULES: Final[dict[str, dict[str, Any]]] = SURFACE["modules"]
@@ -28,7 +34,6 @@ METHODS: Final[dict[str, Any]] = SURFACE["client"]["methods"]
 
 _CHANNELS: Final = "comes with the channels"
 _TELEMETRY: Final = "comes with the telemetry"
-_TRIGGERS: Final = "the client does not make bindings yet"
 
 OPEN: Final[dict[str, str]] = {
     "iii_trio.Logger": _TELEMETRY,
@@ -43,13 +48,15 @@ OPEN: Final[dict[str, str]] = {
     "iii_trio.channel.ReadableStream": _CHANNELS,
     "iii_trio.channel.WritableStream": _CHANNELS,
     "iii_trio.internal.InternalHttpRequest": _CHANNELS,
-    "iii_trio.runtime.TriggerTypeRef": _TRIGGERS,
-    "iii_trio.trigger.Trigger": _TRIGGERS,
     "III.create_channel": _CHANNELS,
-    "III.register_function(func)": "the first parameter has one name so far",
-    "III.register_function(handler_or_invocation)": "the client offers no functions that are reached over HTTP yet",
 }
 """What the references have and the package does not: name and reason. Each entry has to be true."""
+
+FIELD_BY_FIELD: Final[dict[str, type[Any]]] = {
+    "register_trigger": RegisterTriggerInput,
+    "register_service": RegisterServiceInput,
+}
+"""Methods whose one value may be given as keywords instead."""
 
 
 def find(module: str, name: str) -> Any:
@@ -146,6 +153,20 @@ def test_every_value_is_frozen_and_documented(module: str, name: str, entry: dic
     assert source.count('"""') >= 2 * (len(attrs.fields(cls)) + 1)
 
 
+@pytest.mark.parametrize(("module", "name", "entry"), of_kind("value"))
+def test_a_name_that_a_value_does_not_have_is_refused(module: str, name: str, entry: dict[str, Any]) -> None:
+    """In a dict or as a keyword: it is a spelling mistake, and would be lost in silence."""
+    cls = find(module, name)
+    required = dict.fromkeys((field for field, wanted in entry["fields"].items() if wanted == "required"), "x")
+    with pytest.raises(ConfigurationError, match=f"{name} has no speling"):
+        build(cls, {**required, "speling": 1})
+    with pytest.raises(ConfigurationError, match=f"{name} has no speling"):
+        build(cls, **required, speling=1)
+    for field in required:
+        with pytest.raises(ConfigurationError, match=f"{name} needs its {field}"):
+            build(cls, {other: "x" for other in required if other != field})
+
+
 # ---- enums, constants, classes to derive from -----------------------------------------------------------------------
 
 
@@ -215,13 +236,39 @@ def test_the_client_has_the_references_methods(method: str) -> None:
     _, *taken = inspect.signature(getattr(iii_trio.III, method)).parameters.values()
     wanted = [names[0] for names in spellings(method)]
     assert [parameter.name for parameter in taken][: len(wanted)] == wanted
-    required = {names[0] for names in spellings(method) if len(names) == 1}  # of two names either may be left out
+    # Of two names either may be left out, and of what follows nothing can say that it is required; nor can a value whose
+    # fields may be given instead.
+    alone = itertools.takewhile(lambda names: len(names) == 1, spellings(method))
+    required = set() if method in FIELD_BY_FIELD else {names[0] for names in alone}
     defaults = METHODS[method].get("defaults", {})
     for parameter in taken:
         may_be_left_out = parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
         assert may_be_left_out or parameter.name in wanted
         assert not may_be_left_out or parameter.name not in required - defaults.keys()
         assert parameter.name not in defaults or parameter.default == defaults[parameter.name]
+
+
+@pytest.mark.parametrize(("method", "cls"), FIELD_BY_FIELD.items())
+async def test_a_value_can_be_given_field_by_field(method: str, cls: type[Any], link: MemoryLink) -> None:
+    """Each field is a keyword, and one of the two ways has to be taken."""
+    function = getattr(iii_trio.III, method)
+    assert {field.name for field in attrs.fields(cls)} <= inspect.signature(function).parameters.keys()
+    async with link.client() as iii:
+        with pytest.raises(ConfigurationError, match=f"{cls.__name__} needs its"):
+            function(iii)
+
+
+async def test_a_function_is_required_by_either_name(link: MemoryLink) -> None:
+    """The first parameter goes by two names, so the signature cannot say it; nor can it of the handler behind it."""
+    async with link.client() as iii:
+        with pytest.raises(ConfigurationError, match="a function needs its id"):
+            iii.register_function(handler_or_invocation=print)  # type: ignore[call-overload]
+        with pytest.raises(ConfigurationError, match="two names of one argument"):
+            iii.register_function("f", print, func="f")  # type: ignore[call-overload]
+        with pytest.raises(ConfigurationError, match="'f' needs a handler"):
+            iii.register_function("f")  # type: ignore[call-overload]
+        ref = iii.register_function(func="f", handler_or_invocation=print)
+        assert ref.id == "f"
 
 
 def test_the_client_is_made_as_the_references_make_it() -> None:

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import re
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, Optional, TypeVar
@@ -23,6 +24,7 @@ Free = TypeVar("Free")
 UserId = NewType("UserId", int)
 Tree = TypeAliasType("Tree", "dict[str, Tree] | int")  # as `type Tree = …` of Python 3.12 is
 Pairs = TypeAliasType("Pairs", "list[tuple[str, Free]]", type_params=(Free,))
+Loop = TypeAliasType("Loop", "Loop | int")  # type: ignore[misc]
 Lost = TypeAliasType("Lost", "Nowhere")  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -136,7 +138,7 @@ def test_what_a_type_takes_and_says(type_: Any, tree: Any, value: Any, schema: A
     assert found.schema == {"$schema": DIALECT, **schema}
 
 
-@pytest.mark.parametrize("type_", [Any, Free, Annotated[Any, 1], Any | None])
+@pytest.mark.parametrize("type_", [Any, object, Free, Annotated[Any, 1], Any | None, object | None])
 def test_anything_is_passed_on_untouched_and_has_no_schema(type_: Any) -> None:
     """There is nothing to say about it, and nothing to check."""
     value = {"a": [object()]}
@@ -145,7 +147,7 @@ def test_anything_is_passed_on_untouched_and_has_no_schema(type_: Any) -> None:
     assert typed(type_).schema is None
 
 
-@pytest.mark.parametrize("type_", [list, list[Any], dict, dict[str, Any]])
+@pytest.mark.parametrize("type_", [list, list[Any], list[object], dict, dict[str, Any], dict[str, object]])
 def test_a_container_of_anything_is_not_walked(type_: Any) -> None:
     """It is the payload itself, and no copy."""
     value: Any = {} if "dict" in str(type_) else []
@@ -203,7 +205,6 @@ def test_a_long_value_is_not_repeated_to_its_sender() -> None:
     [
         pytest.param(bytes, "JSON has no bytes", id="bytes"),
         pytest.param(decimal.Decimal, "take text", id="decimal"),
-        pytest.param(object, "write Any", id="object"),
         pytest.param(complex, "two floats", id="complex"),
         pytest.param(datetime.time, "time is no type", id="time"),
         pytest.param(Point, "Point is no type", id="named-tuple"),
@@ -221,6 +222,7 @@ def test_a_long_value_is_not_repeated_to_its_sender() -> None:
         pytest.param(Literal[b"a"], "no JSON value", id="literal-bytes"),
         pytest.param(Literal[Color.RED], "no JSON value", id="literal-enum"),
         pytest.param(Lost, "Nowhere", id="alias-that-leads-nowhere"),
+        pytest.param(Loop, "contains itself without anything around it", id="alias-of-itself"),
     ],
 )
 def test_what_is_not_in_the_table_is_refused(type_: Any, words: str) -> None:
@@ -242,6 +244,16 @@ def test_an_alias_that_contains_itself_has_a_definition() -> None:
     assert pairs.structure([["a", 1]]) == [("a", 1)]
     assert pairs.schema is not None
     assert "$defs" not in pairs.schema
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement is of Python 3.12")
+def test_an_alias_made_by_the_statement_is_one() -> None:
+    """Also one that names what is not there, which shows when it is looked up."""
+    names: dict[str, Any] = {}
+    exec("type Names[T] = dict[str, T]\ntype Nobody = list[Nowhere]", names)
+    assert typed(names["Names"][int]).structure({"a": 1}) == {"a": 1}
+    with pytest.raises(UnknownType, match="the alias Nobody: name 'Nowhere' is not defined"):
+        typed(names["Nobody"])
 
 
 @attrs.frozen

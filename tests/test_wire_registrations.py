@@ -117,7 +117,7 @@ def test_a_binding_is_read_with_what_it_says() -> None:
         metadata={"m": 1},
         trigger_namespace="default",
     )
-    config = {"stream_name": "chat", "group_id": None, "item_id": None, "condition_function_id": None}
+    config = {"stream_name": "chat"}
     assert read(trigger_frame(value, "t", namespace="shop")) == RegisterTrigger(
         id="t",
         trigger_type="stream",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any, assert_type
 
 import attrs
@@ -22,9 +23,27 @@ from iii_trio import (
     register_worker,
 )
 from iii_trio.errors import Fate
+from iii_trio.http import HttpAuthConfig, HttpInvocationConfig
 from iii_trio.protocol import RegisterFunctionInput
 from iii_trio.runtime import FunctionRef
+from iii_trio.state import (
+    IState,
+    StateDeleteInput,
+    StateDeleteResult,
+    StateEventData,
+    StateEventType,
+    StateGetInput,
+    StateListInput,
+    StateSetInput,
+    StateSetResult,
+    StateUpdateInput,
+    StateUpdateResult,
+    UpdateOp,
+    UpdateSet,
+)
+from iii_trio.stream import StreamChangeEvent, StreamSentEvent
 from iii_trio.testing import EmbeddedEngine, open_engine
+from iii_trio.trigger import TriggerConfig, TriggerHandler
 
 
 @attrs.frozen
@@ -72,6 +91,44 @@ async def functions(iii: III) -> None:
     await async_ref.wait_registered()
     async_ref.unregister()
     assert_type(current_invocation(), Invocation | None)
+
+
+class Users(IState[User]):
+    async def get(self, input: StateGetInput) -> User | None:
+        return User(input.key)
+
+    async def set(self, input: StateSetInput) -> StateSetResult[User]:
+        return StateSetResult(new_value=User(input.key))
+
+    async def delete(self, input: StateDeleteInput) -> StateDeleteResult:
+        return StateDeleteResult(old_value=input.key)
+
+    async def list(self, input: StateListInput) -> builtins.list[User]:
+        return [User(input.scope)]
+
+    async def update(self, input: StateUpdateInput) -> StateUpdateResult[User]:
+        assert_type(input.ops, builtins.list[UpdateOp])
+        return StateUpdateResult(new_value=User(input.key))
+
+
+class Webhooks(TriggerHandler[User]):
+    async def register_trigger(self, config: TriggerConfig[User]) -> None:
+        assert_type(config.config, User)
+
+    def unregister_trigger(self, config: TriggerConfig[User]) -> None:
+        assert_type(config.id, str)
+
+
+async def values(event: StateEventData[User], change: StreamChangeEvent) -> None:
+    assert_type(event.new_value, User | None)
+    assert_type(event.event_type, StateEventType)
+    if change.event.type == "event":
+        assert_type(change.event.event, StreamSentEvent)
+    ops: list[UpdateOp | dict[str, Any]] = [UpdateSet(path="a", value=1), {"type": "increment", "path": "n", "by": 1}]
+    assert_type(StateUpdateInput(scope="s", key="k", ops=ops).ops, list[UpdateOp])
+    config = HttpInvocationConfig(url="https://example.com", auth={"type": "bearer", "token_key": "TOKEN"})
+    assert_type(config.auth, HttpAuthConfig | None)
+    assert_type(RegisterFunctionInput(id="f", invocation=config).invocation, HttpInvocationConfig | None)
 
 
 async def engines() -> None:

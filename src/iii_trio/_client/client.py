@@ -1,4 +1,4 @@
-"""`III`, the client: beside what it calls (`calls`) and registers (`registering`), its state and its end."""
+"""`III`, the client: beside what it calls (`calls`) and registers (`registering`, `binding`), its state and its end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import trio
 
 from iii_trio._client import custom_streams, listings
+from iii_trio._client.binding import Binding
 from iii_trio._client.calling import Caller
 from iii_trio._client.exits import DrainReport
 from iii_trio._client.lifecycle import Lifecycle
+from iii_trio._client.on import On
 from iii_trio._client.operations import check_name
 from iii_trio._client.queues import Queues
-from iii_trio._client.registering import Registering
 from iii_trio._client.state import EngineState
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._client.streams import EngineStreams
@@ -31,7 +32,7 @@ from iii_trio._wire.messages import RegisterFunction, RegisterTrigger, RegisterT
 from iii_trio.errors import ConfigurationError
 
 
-class III(Registering, trio.abc.AsyncResource):
+class III(Binding, trio.abc.AsyncResource):
     """A worker's connection to the engine, made by `open_iii` or `connect_iii`.
 
     Its methods may be called from any task of its trio run, in any order, connected or not: registrations are kept and
@@ -57,6 +58,9 @@ class III(Registering, trio.abc.AsyncResource):
         self._watch = StateWatch(session)
         self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
+
+        self.on = On(self)
+        """Decorators that register a handler and bind it: ``@iii.on.http("POST", "/greet")`` and its kin."""
 
         self.state = EngineState(self)
         """Values by scope and key, which the engine keeps for all workers."""
@@ -115,6 +119,7 @@ class III(Registering, trio.abc.AsyncResource):
             state=self.get_connection_state(),
             transport=None if transport is None else transport.NAME,
             worker_id=session.worker_id,
+            latency=supervisor.latency,
             connects=supervisor.connects,
             reconnects=supervisor.reconnects,
             engine_restarts=supervisor.engine.restarts,
@@ -262,10 +267,10 @@ class III(Registering, trio.abc.AsyncResource):
         """End the client when its handlers have ended, and say how that went.
 
         Meanwhile calls can be made, and invocations are served, so that handlers can call functions of their own worker.
-        When the handlers that ran at the beginning have ended, all functions are withdrawn; when the engine has confirmed
-        it and the rest has ended too, the results are sent, and the connection is closed within `close_timeout`. Handlers
-        that run longer than `timeout` are cancelled, and their callers get ``invocation_failed``. Without a connection
-        only the handlers are waited for.
+        Triggers are taken back first, so that nothing new begins. When the handlers that ran by then have ended, all
+        functions are withdrawn; when the engine has confirmed it and the rest has ended too, the results are sent, and the
+        connection is closed within `close_timeout`. Handlers that run longer than `timeout` are cancelled, and their
+        callers get ``invocation_failed``. Without a connection only the handlers are waited for.
 
         Args:
             timeout: Seconds to wait for handlers, the client's `drain_timeout` when left out.

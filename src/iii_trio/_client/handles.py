@@ -18,55 +18,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @attrs.frozen(eq=False, repr=False)
-class FunctionRef(Generic[F]):
-    """A registered function. Calling it calls the handler itself, here, without the engine."""
-
-    _session: Session
-    _registration: Registration
-    _handler: F
-
-    @property
-    def id(self) -> str:
-        """Id of the function."""
-        return self._registration.id
-
-    @property
-    def handler(self) -> F:
-        """The handler itself."""
-        return self._handler
-
-    def __repr__(self) -> str:
-        return f"<FunctionRef {self.id!r}, {self._registration.verdict.value}>"
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the handler returns for these arguments; for tests and for local use."""
-        return self._handler(*args, **kwargs)
-
-    def unregister(self) -> None:
-        """Withdraw the function; a second time does nothing. Never blocks.
-
-        Invocations that run go on, and those that the engine sent before it knew are refused ``function_not_found``.
-        """
-        self._session.registrar.unregister(self._registration)
-
-    async def wait_registered(self) -> None:
-        """Wait until the engine has the function.
-
-        The engine acknowledges no registration, so a round trip behind it is the proof (docs/engine.md,
-        "Registration"). What it refuses without a word, as listeners with registration rules do, cannot be seen here.
-        While there is no connection, or the function is on standby, it waits; the caller's scope is the time-out.
-
-        Raises:
-            RegistrationRejectedError: Somebody else owns the id, or the engine reserves it.
-            ConfigurationError: The function was unregistered.
-            ClientClosed: The client is closed.
-
-        Cancelling it is safe: the registration stays as it is.
-        """
-        await wait_verdict(self._session, self._registration, f"the function {self.id!r}")
-
-
-@attrs.frozen(eq=False, repr=False)
 class Trigger:
     """A registered trigger: a binding of a function to what makes it run."""
 
@@ -116,6 +67,78 @@ class Trigger:
         Cancelling it is safe: the registration stays as it is.
         """
         await wait_verdict(self._session, self._registration, f"the trigger {self.id!r}")
+
+
+@attrs.frozen(eq=False, repr=False)
+class FunctionRef(Generic[F]):
+    """A registered function. Calling it calls the handler itself, here, without the engine."""
+
+    _session: Session
+    _registration: Registration
+    _handler: F
+    """None for a function that the engine reaches over HTTP."""
+
+    _triggers: list[Trigger] = attrs.field(factory=list, init=False)
+
+    @property
+    def id(self) -> str:
+        """Id of the function."""
+        return self._registration.id
+
+    @property
+    def handler(self) -> F:
+        """The handler itself.
+
+        Raises:
+            ConfigurationError: There is none here: the engine reaches the function over HTTP.
+        """
+        if self._handler is None:
+            raise ConfigurationError(f"the function {self.id!r} runs over HTTP, and has no handler here")
+        return self._handler
+
+    @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """The triggers that the decorators of `III.on` have bound it to, oldest first."""
+        return tuple(self._triggers)
+
+    def add_trigger(self, trigger: Trigger) -> None:
+        """Count a trigger among those that `wait_registered` waits for, and that `unregister` takes back."""
+        self._triggers.append(trigger)
+
+    def __repr__(self) -> str:
+        return f"<FunctionRef {self.id!r}, {self._registration.verdict.value}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the handler returns for these arguments; for tests and for local use."""
+        return self.handler(*args, **kwargs)
+
+    def unregister(self) -> None:
+        """Withdraw the function, and before it its `triggers`; a second time does nothing. Never blocks.
+
+        Invocations that run go on, and those that the engine sent before it knew are refused ``function_not_found``.
+        """
+        for trigger in self._triggers:
+            trigger.unregister()
+        self._session.registrar.unregister(self._registration)
+
+    async def wait_registered(self) -> None:
+        """Wait until the engine has the function and its `triggers`.
+
+        The engine acknowledges no registration, so a round trip behind it is the proof (docs/engine.md,
+        "Registration"). What it refuses without a word, as listeners with registration rules do, cannot be seen here.
+        While there is no connection, or the function is on standby, it waits; the caller's scope is the time-out.
+
+        Raises:
+            RegistrationRejectedError: Somebody else owns the id, or the engine reserves it; or one of the triggers was
+                refused.
+            ConfigurationError: The function, or one of the triggers, was unregistered.
+            ClientClosed: The client is closed.
+
+        Cancelling it is safe: the registration stays as it is.
+        """
+        await wait_verdict(self._session, self._registration, f"the function {self.id!r}")
+        for trigger in self._triggers:
+            await trigger.wait_registered()
 
 
 async def wait_verdict(session: Session, registration: Registration, what: str) -> None:

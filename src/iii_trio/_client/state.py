@@ -89,7 +89,7 @@ class EngineState(IState[Any]):
         """Change a value in one step, by operations that are carried out in order.
 
         An operation that does not fit what is stored is skipped and told in `errors` of the result; the others apply.
-        One that can never work is refused here (docs/engine.md, "Update operations"). Errors as the class says.
+        One that can never work is refused here (docs/engine.md, "Updates"). Errors as the class says.
         """
         wanted = as_input(StateUpdateInput, input, scope=scope, key=key, ops=ops)
         return await self._caller.trigger("state::update", wanted, returns=StateUpdateResult[Any])

@@ -18,6 +18,10 @@ class ClientStatistics:
     worker_id: str | None
     """What the engine calls this worker on its present or last connection."""
 
+    latency: float | None
+    """Seconds that the last heartbeat of the present connection took to the engine and back; None before there was one,
+    as on a link that is never silent."""
+
     connects: int
     """Connections that were opened."""
 

@@ -123,7 +123,7 @@ class EngineStreams(IStream[Any]):
         """Change an item in one step, by operations that are carried out in order; watchers hear of it.
 
         An operation that does not fit what is stored is skipped and told in `errors` of the result; the others apply.
-        One that can never work is refused here (docs/engine.md, "Update operations"). A stream that a worker keeps has
+        One that can never work is refused here (docs/engine.md, "Updates"). A stream that a worker keeps has
         no updates: the engine changes an item of its own, of which that worker never hears. Errors as the class says.
         """
         wanted = as_input(

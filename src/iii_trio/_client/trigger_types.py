@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from iii_trio._client.handles import FunctionRef, Trigger
+from iii_trio._client.handles import FunctionRef, Trigger, wait_verdict
 from iii_trio._session.registry import Registration
+from iii_trio._session.session import Session
+from iii_trio._values.requests import Action
 from iii_trio._values.trigger_types import TriggerConfig
 from iii_trio._wire.messages import RegisterTriggerType
-
-if TYPE_CHECKING:
-    from iii_trio._values.requests import Action
 
 C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Client(Protocol):
     """What a trigger type needs of the client that registered it; `III` is one."""
 
-    def register_function(self, function_id: str, handler: F, *, request_format: Any = None) -> FunctionRef[F]:
+    def register_function(
+        self, function_id: str, handler_or_invocation: F, /, *, request_format: Any = None
+    ) -> FunctionRef[F]:
         """Offer a function."""
         ...
 
@@ -52,6 +53,7 @@ class TriggerTypeRef(Generic[C]):
     """A registered trigger type, whose bindings have a config of type `C`."""
 
     _client: Client
+    _session: Session
     _registration: Registration
     _frame: RegisterTriggerType
 
@@ -64,9 +66,18 @@ class TriggerTypeRef(Generic[C]):
         return f"<TriggerTypeRef {self.id!r}, {self._registration.verdict.value}>"
 
     def register_trigger(self, function_id: str, config: C, metadata: dict[str, Any] | None = None) -> Trigger:
-        """Bind a function to this type; see `III.register_trigger`, whose errors it has. Never blocks."""
+        """Bind a function to this type, as this worker's namespace has it. Never blocks.
+
+        See `III.register_trigger`, whose errors it has.
+        """
         return self._client.register_trigger(
-            {"type": self.id, "function_id": function_id, "config": config, "metadata": metadata}
+            {
+                "type": self.id,
+                "function_id": function_id,
+                "config": config,
+                "metadata": metadata,
+                "trigger_namespace": self._session.namespace,
+            }
         )
 
     def register_function(self, function_id: str, handler: F) -> FunctionRef[F]:
@@ -75,6 +86,20 @@ class TriggerTypeRef(Generic[C]):
         See `III.register_function`, whose errors it has.
         """
         return self._client.register_function(function_id, handler, request_format=self._frame.call_request_format)
+
+    async def wait_registered(self) -> None:
+        """Wait until the engine has the type; see `FunctionRef.wait_registered`.
+
+        Nobody is refused: the last worker that registers a type has it. A listener with registration rules may refuse
+        without a word, which cannot be seen here.
+
+        Raises:
+            ConfigurationError: The type was taken back, or registered again.
+            ClientClosed: The client is closed.
+
+        Cancelling it is safe: the registration stays as it is.
+        """
+        await wait_verdict(self._session, self._registration, f"the trigger type {self.id!r}")
 
     async def fire(self, binding: TriggerConfig[C], payload: Any = None, *, action: Action | None = None) -> Any:
         """Call the function of a binding, with what belongs to it: its namespace and its metadata.

@@ -298,6 +298,7 @@ class Engine:
         """`engine::workers::register`: the worker's name and namespace, and the end of its waiting registrations."""
         announcement: Announcement = read_announcement(data)
         if caller is None:
+            # A binding may call it with a payload that names a worker; nobody announces himself like that.
             return {"success": False}
         namespace = announcement.namespace if caller.namespace is None else caller.namespace
         name = announcement.profile.name

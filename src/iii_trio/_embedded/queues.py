@@ -120,19 +120,19 @@ class _Queues:
         return ABSENT
 
     def redrive(self, told: dict[str, Any]) -> Json:
-        found = self._found(_required(told["queue"]))
+        found = self._found(_queue_in(told))
         return {"queue": told["queue"], "redriven": sum(queue.redrive() for queue in found)}
 
     def redrive_one(self, told: dict[str, Any]) -> Json:
-        found = self._found(_required(told["queue"], told["message_id"]))
+        found = self._found(_queue_in(told))
         return {**told, "redriven": int(any(queue.redrive_one(told["message_id"]) for queue in found))}
 
     def discard(self, told: dict[str, Any]) -> Json:
-        found = self._found(_required(told["queue"], told["message_id"]))
+        found = self._found(_queue_in(told))
         return {**told, "redriven": int(any(queue.discard(told["message_id"]) for queue in found))}
 
     def stats(self, told: dict[str, Any]) -> Json:
-        topic = _named(told["topic"])
+        topic = _topic_in(told)
         found = self._found(topic)
         return {
             "depth": sum(queue.depth for queue in found),
@@ -143,7 +143,7 @@ class _Queues:
 
     def dead_letters(self, told: dict[str, Any]) -> Json:
         first, behind = told["offset"], told["offset"] + told["limit"]
-        rows = [letter.row() for queue in self._found(_named(told["topic"])) for letter in queue.dead_letters(behind)]
+        rows = [letter.row() for queue in self._found(_topic_in(told)) for letter in queue.dead_letters(behind)]
         rows.sort(key=lambda row: row["failed_at"], reverse=True)
         return rows[first:behind]
 
@@ -266,15 +266,15 @@ def _natural(wanted: dict[str, Json], name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _required(queue: str, message_id: str = "any") -> str:
-    if not queue:
+def _queue_in(told: dict[str, Any]) -> str:
+    if not told["queue"]:
         raise Refusal("queue_not_set", "Queue name is required")
-    if not message_id:
+    if told.get("message_id") == "":
         raise Refusal("message_id_not_set", "Message ID is required")
-    return queue
+    return str(told["queue"])
 
 
-def _named(topic: str) -> str:
-    if not topic:
+def _topic_in(told: dict[str, Any]) -> str:
+    if not told["topic"]:
         raise Refusal("topic_required", "topic is required")
-    return topic
+    return str(told["topic"])

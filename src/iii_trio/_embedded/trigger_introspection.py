@@ -120,10 +120,9 @@ class TriggerIntrospection:
             raise Refusal("NOT_FOUND", f"Registered trigger '{query['id']}' was not found.")
         row = self._functions.binding_row(binding)
         del row["config_summary"]
-        provider = self._triggers.find_type(*binding.key)
         return {
             **row,
             **present(metadata=binding.metadata),
-            "trigger": None if provider is None else self._type_detail(provider),
+            "trigger": self._type_detail(self._triggers.provider(binding)),
             "function": self._functions.target_detail(binding),
         }

@@ -137,6 +137,10 @@ class Triggers:
         """A live binding."""
         return self._live.get(binding_id)
 
+    def provider(self, binding: Binding) -> TriggerType:
+        """Who serves a live binding."""
+        return self._types[binding.key]
+
     # ---- firing -----------------------------------------------------------------------------------------------------
 
     def fire(self, type_id: str, payload: Json) -> None:
@@ -263,8 +267,7 @@ class Triggers:
         binding = self._live.get(frame.id)
         if binding is None or frame.error is None:
             return
-        provider = self._types.get(binding.key)
-        if provider is None or provider.owner is not sender:
+        if self.provider(binding).owner is not sender:
             return
         self._park(binding)
         _tell_owner(binding, frame.error)
@@ -286,14 +289,17 @@ class Triggers:
         self._live[binding.id] = binding
 
     def _park(self, binding: Binding) -> None:
-        self._live.pop(binding.id, None)
+        self._take_down(binding)
         self._parked[binding.id] = binding
+
+    def _take_down(self, binding: Binding) -> None:
+        # A parked binding may have the id of another one that is live.
+        if self._live.get(binding.id) is binding:
+            del self._live[binding.id]
 
     def _release(self, binding: Binding) -> None:
         """Tell its provider that a binding is gone."""
-        provider = self._types.get(binding.key)
-        if provider is None:
-            return
+        provider = self.provider(binding)
         if provider.owner is None:
             provider.release(binding)
         else:
@@ -314,7 +320,7 @@ class Triggers:
 
     def _rebind(self, binding: Binding) -> None:
         """Offer a binding to whoever provides its type now; one that nobody takes is parked."""
-        self._live.pop(binding.id, None)
+        self._take_down(binding)
         try:
             self.bind(binding)
         except BindingRefused:

@@ -1,7 +1,7 @@
 """Update operations: what `state::update` and `stream::update` do to one value.
 
 They run in order, each on what the one before left. One that fails is skipped and reported, and the others apply; a
-call with a wrong shape is refused as a whole (docs/engine.md, "Update operations"). No value is changed in place: what
+call with a wrong shape is refused as a whole (docs/engine.md, "Updates"). No value is changed in place: what
 was stored and what was sent may be shared by whoever holds them.
 """
 

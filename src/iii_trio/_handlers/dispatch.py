@@ -25,6 +25,7 @@ from iii_trio._options import OnConnectionLost
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
 from iii_trio._types.table import Misfit
+from iii_trio._values.trigger_configs import QUEUE
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
 from iii_trio.errors import InvocationError, PayloadError, is_reserved
 
@@ -57,10 +58,13 @@ class Function:
     active: int = 0
     """Invocations that were accepted and have not ended; one whose thread was abandoned ends when that returns."""
 
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether its handlers are cancelled when their connection is lost; not unless somebody says so."""
-        return self.on_connection_lost == "cancel"
+    def ends_with_connection(self, *, comes_again: bool) -> bool:
+        """Whether its handlers are cancelled when their connection is lost: as somebody said, or if their work is not lost.
+
+        Args:
+            comes_again: Whether a durable queue delivers the work anew.
+        """
+        return comes_again if self.on_connection_lost is None else self.on_connection_lost == "cancel"
 
 
 @attrs.define
@@ -113,12 +117,14 @@ class Dispatcher:
     ended: int = attrs.field(default=0, init=False)
     """Accepted invocations that are over."""
 
+    threads_wanted: int = attrs.field(default=0, init=False)
+    """Who has a thread, or waits for one: sync handlers and sync providers."""
+
     _origin: Origin = attrs.field(factory=Origin, init=False)
     """The present connection, or the next."""
 
     _awaited: set[_Task] = attrs.field(factory=set, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-    _threads_wanted: int = attrs.field(default=0, init=False)
 
     def dispatch(self, frame: InvokeFunction) -> None:
         """Start a handler, or answer at once that none will run. Never blocks: the reader calls it."""
@@ -127,7 +133,11 @@ class Dispatcher:
             unknown = f"this worker has no function {frame.function_id!r}"
             self._refuse(frame, ErrorBody("function_not_found", unknown))
             return
-        function: Function = registration.handler
+        function: Function | None = registration.handler
+        if function is None:
+            remote = f"the function {frame.function_id!r} runs over HTTP, and not in this worker"
+            self._refuse(frame, ErrorBody("function_not_invokable", remote))
+            return
         waits = self._has_to_wait(function)
         counters = self.counters
         if counters.pending >= self.max_pending if waits else self._is_full():
@@ -136,7 +146,7 @@ class Dispatcher:
             return
         counters.accepted += 1
         function.active += 1
-        self._threads_wanted += not function.signature.is_async
+        self.threads_wanted += not function.signature.is_async
         if waits:
             counters.pending += 1
         else:
@@ -150,8 +160,9 @@ class Dispatcher:
         """The connection is gone: nobody gets what the handlers of its invocations return."""
         self._origin.is_gone = True
         self._origin = Origin()
+        queued = self.session.registrar.registry.bound_to(QUEUE, self.session.namespace)
         for task in self.active:
-            if task.function.ends_with_connection:
+            if task.function.ends_with_connection(comes_again=task.frame.function_id in queued):
                 task.lose(f"the connection of its invocation is gone: {reason}")
 
     async def wait_ended(self, tasks: Iterable[_Task]) -> None:
@@ -174,7 +185,7 @@ class Dispatcher:
     def _has_to_wait(self, function: Function) -> bool:
         if function.concurrency is not None and function.active >= function.concurrency:
             return True
-        return not function.signature.is_async and self._threads_wanted >= self.threads.total_tokens
+        return not function.signature.is_async and self.threads_wanted >= self.threads.total_tokens
 
     def _is_full(self) -> bool:
         return self.max_running is not None and self.counters.running >= self.max_running
@@ -202,13 +213,21 @@ class Dispatcher:
             if answer is None:
                 return
             encoded = self._encode(task, frame, answer)
-            outbox = self.session.outbox
-            while not outbox.has_room(outbox.results, len(encoded)):
-                await self.room.park()
+            await self._wait_room(len(encoded))
             now = trio.current_time()
             self.session.answer(epoch, encoded, age=now - task.accepted_at, now=now)
         finally:
             task.end()
+
+    async def _wait_room(self, size: int) -> None:
+        """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get."""
+        outbox = self.session.outbox
+        try:
+            while not outbox.has_room(outbox.results, size):
+                await self.room.park()
+        except trio.Cancelled:
+            self.session.counters.dropped_results += 1
+            raise
 
     async def _answer(self, task: _Task, frame: InvokeFunction) -> InvocationResult | None:
         """Run the handler; whatever it does becomes an answer, cancellation from outside and Ctrl-C excepted.
@@ -224,7 +243,7 @@ class Dispatcher:
             self.counters.invalid_inputs += 1
             # Nobody answers a void call, so here is where somebody can see it.
             logger.warning("the payload of an invocation of %r does not fit: %s", frame.function_id, misfit)
-            return _failure(frame, ErrorBody("invalid_input", _words(misfit)))
+            return _failure(frame, ErrorBody("invalid_input", sendable(misfit)))
         except _Lost:
             return None
         except _Late:
@@ -237,7 +256,9 @@ class Dispatcher:
             return _failure(frame, ErrorBody(FAILED, words))
         except _Stopped as stopped:
             self.counters.cancelled += 1
-            return _failure(frame, ErrorBody(FAILED, f"this worker is shutting down, and {stopped}"))
+            # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
+            code = FAILED if task.has_started else _OVERLOADED.code
+            return _failure(frame, ErrorBody(code, f"this worker is shutting down, and {stopped}"))
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
@@ -291,20 +312,20 @@ class Dispatcher:
             if answer.error is None:
                 self.counters.failed += 1
             task.code = FAILED
-            fault = _words(error if isinstance(error, PayloadError) else repr(error))
+            fault = sendable(error if isinstance(error, PayloadError) else repr(error))
             return self.session.encode(_failure(frame, ErrorBody(FAILED, f"the result cannot be sent: {fault}")))
 
     def _failed(self, frame: InvokeFunction, error: BaseException) -> InvocationResult:
         self.counters.failed += 1
         logger.warning("the handler of %r failed", frame.function_id, exc_info=error)
-        stack = _words("".join(traceback.format_exception(error))) if self.send_stack_traces else None
+        stack = sendable("".join(traceback.format_exception(error))) if self.send_stack_traces else None
         if isinstance(error, InvocationError):
             if error.invocation_id is None and _is_free(error.code):
-                return _failure(frame, ErrorBody(error.code, _words(error.message), stack))
+                return _failure(frame, ErrorBody(error.code, sendable(error.message), stack))
             # An error of a call that the handler made keeps its code in the message only: as the code it would say of
             # this call what was true of the other one (docs/fates.md).
-            return _failure(frame, ErrorBody(FAILED, _words(error), stack))
-        return _failure(frame, ErrorBody(FAILED, f"{type(error).__name__}: {_words(error)}", stack))
+            return _failure(frame, ErrorBody(FAILED, sendable(error), stack))
+        return _failure(frame, ErrorBody(FAILED, f"{type(error).__name__}: {sendable(error)}", stack))
 
 
 class _Late(Exception):
@@ -353,7 +374,9 @@ class _Task:
     code: str | None = attrs.field(default=_CANCELLED, init=False)
     """How the handler failed; None when it has a result."""
 
-    _started: bool = attrs.field(default=False, init=False)
+    has_started: bool = attrs.field(default=False, init=False)
+    """Whether its turn has come, and the handler began to run."""
+
     _holds_thread: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
@@ -366,7 +389,7 @@ class _Task:
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
         self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
-        self._started = True
+        self.has_started = True
         self._tell("handler.started")
 
     def stop(self, reason: str) -> None:
@@ -391,9 +414,9 @@ class _Task:
         self._ended = True
         if not self.in_thread:
             self._let_go()
-        if self._started and self.code is None:
+        if self.has_started and self.code is None:
             self._tell("handler.finished")
-        elif self._started:
+        elif self.has_started:
             self._tell("handler.failed", code=self.code)
 
     def _tell(self, event: str, **facts: Any) -> None:
@@ -408,7 +431,7 @@ class _Task:
         if self.holds_slot and function.slots is not None:
             function.slots.release_on_behalf_of(self)
         if not function.signature.is_async:
-            dispatcher._threads_wanted -= 1
+            dispatcher.threads_wanted -= 1
         if self._holds_thread:
             dispatcher.threads.release_on_behalf_of(self)
 
@@ -429,6 +452,11 @@ class _Task:
 def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
     """Run a sync handler, in its thread."""
     enter_thread(calls)
+    return call_in_thread(handler)
+
+
+def call_in_thread(handler: Callable[[], Any]) -> Any:
+    """Run what is not async; there is no trio in its thread to wait for what it may return instead."""
     result = handler()
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
@@ -439,10 +467,10 @@ def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
 
 def _is_free(code: str) -> bool:
     """Whether a handler may answer with this code: text that can be sent, and that nobody else gives a meaning to."""
-    return _words(code) == code and not is_reserved(code)
+    return sendable(code) == code and not is_reserved(code)
 
 
-def _words(said: object) -> str:
+def sendable(said: object) -> str:
     """Text that can be sent, from anything: an error of a handler's may hold lone surrogates, or not even have text."""
     try:
         return str(said).encode(errors="replace").decode()

@@ -2,7 +2,8 @@
 
 The engine hands every binding of a type over whenever the type is registered, so the same one comes again with each
 connection, and one that has ended meanwhile comes no more (docs/engine.md, "Triggers"). A provider is told only what is
-new to it. Frames about one binding are served in order; different bindings do not wait for each other.
+new to it. Of each binding only the newest word of the engine is kept while its provider looks at an older one, so nothing
+piles up behind a slow provider; different bindings do not wait for each other.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
 
-from iii_trio._handlers.dispatch import Dispatcher
+from iii_trio._handlers.dispatch import Dispatcher, call_in_thread, sendable
 from iii_trio._values.trigger_types import TriggerConfig, TriggerHandler
 from iii_trio._wire.messages import ErrorBody, RegisterTrigger, TriggerRegistrationResult, UnregisterTrigger
 from iii_trio.errors import InvocationError
@@ -27,120 +27,177 @@ logger = logging.getLogger("iii_trio")
 REFUSED: Final = "trigger_registration_failed"
 """The code of a provider that raised."""
 
+MAX_BINDINGS: Final = 100_000
+"""What the providers of one client accept; other workers decide how many there are."""
+
 _UNKNOWN: Final = "trigger_type_not_found"
-_OVERLOADED: Final = ErrorBody("overloaded", "this provider has more bindings to look at than it may accept")
+_OVERLOADED: Final = ErrorBody("overloaded", "this worker has more bindings than it may accept")
 
 _Task: TypeAlias = RegisterTrigger | UnregisterTrigger
 
 
 @attrs.define(eq=False)
 class _Binding:
-    """What a provider has accepted."""
+    """One binding: what the engine says of it, and what its provider was told."""
 
-    config: TriggerConfig[Any]
+    id: str
     trigger_type: str
-    handler: TriggerHandler[Any]
+    wanted: RegisterTrigger | None
+    """What the engine handed over last; None when the binding has ended."""
+
     epoch: int
-    """The connection that it was handed over on last."""
+    """The connection over which it said so."""
+
+    is_news: bool = True
+    """Whether the provider has not looked at that."""
+
+    is_served: bool = False
+    """Whether a task looks after it."""
+
+    config: TriggerConfig[Any] | None = None
+    """What the provider has accepted, if it has."""
+
+    handler: TriggerHandler[Any] | None = None
+    """The provider that has."""
 
 
 @attrs.define(eq=False)
 class Providers:
-    """The bindings of one client's trigger types. They run among the handlers, and share their threads and bounds."""
+    """The bindings of one client's trigger types. They run among the handlers, and share their threads."""
 
     _dispatcher: Dispatcher
-    _live: dict[str, _Binding] = attrs.field(factory=dict, init=False)
-    _queues: dict[str, deque[tuple[_Task, int]]] = attrs.field(factory=dict, init=False)
+    _max_bindings: int = MAX_BINDINGS
+    _bindings: dict[str, _Binding] = attrs.field(factory=dict, init=False)
 
     @property
     def live(self) -> int:
         """How many bindings the providers have accepted."""
-        return len(self._live)
+        return sum(binding.config is not None for binding in self._bindings.values())
 
     def receive(self, frame: _Task) -> None:
         """Have a provider look at a binding, or at its end. Never blocks: the reader calls it."""
         epoch = self._dispatcher.session.epoch
-        if isinstance(frame, RegisterTrigger) and len(self._queues) >= self._dispatcher.max_pending:
-            self._send(frame, epoch, _OVERLOADED)
-        else:
-            self._enqueue(frame, epoch)
+        binding = self._bindings.get(frame.id)
+        if binding is not None:
+            self._look(binding, frame if isinstance(frame, RegisterTrigger) else None, epoch)
+        elif isinstance(frame, RegisterTrigger):
+            if len(self._bindings) >= self._max_bindings:
+                self._answer_now(frame, _OVERLOADED)
+                return
+            binding = self._bindings[frame.id] = _Binding(frame.id, frame.trigger_type, frame, epoch)
+            self._look(binding, frame, epoch)
 
     def ready(self) -> None:
         """The engine has handed over everything that it has: what did not come again has ended."""
         epoch = self._dispatcher.session.epoch
-        for binding_id, binding in self._live.items():
-            if binding.epoch != epoch and binding_id not in self._queues:
-                self._enqueue(UnregisterTrigger(binding_id, binding.trigger_type), epoch)
+        for binding in self._bindings.values():
+            if binding.epoch != epoch:
+                self._look(binding, None, epoch)
 
     def drop(self, trigger_type: str) -> None:
-        """A trigger type was taken back here: its bindings end."""
-        for binding_id, binding in self._live.items():
+        """A trigger type was taken back here: its bindings end, and the engine is told so.
+
+        An engine that cannot drop the type would take them for served otherwise.
+        """
+        for binding in self._bindings.values():
             if binding.trigger_type == trigger_type:
-                self._enqueue(UnregisterTrigger(binding_id, trigger_type), self._dispatcher.session.epoch)
+                self._look(binding, binding.wanted, binding.epoch)
 
-    def _enqueue(self, frame: _Task, epoch: int) -> None:
-        queue, nursery = self._queues.get(frame.id), self._dispatcher.nursery
-        if queue is not None:
-            queue.append((frame, epoch))
-        elif nursery is not None:
-            self._queues[frame.id] = deque([(frame, epoch)])
-            nursery.start_soon(self._serve, frame.id, name=f"iii binding {frame.id}")
+    def _look(self, binding: _Binding, wanted: RegisterTrigger | None, epoch: int) -> None:
+        binding.wanted, binding.epoch, binding.is_news = wanted, epoch, True
+        nursery = self._dispatcher.nursery
+        if not binding.is_served and nursery is not None:
+            binding.is_served = True
+            nursery.start_soon(self._serve, binding, name=f"iii binding {binding.id}")
 
-    async def _serve(self, binding_id: str) -> None:
-        queue = self._queues[binding_id]
+    async def _serve(self, binding: _Binding) -> None:
         try:
-            while queue:
-                frame, epoch = queue.popleft()
-                if isinstance(frame, UnregisterTrigger):
-                    await self._end(binding_id)
+            while binding.is_news:
+                binding.is_news = False
+                frame, epoch = binding.wanted, binding.epoch
+                if frame is None:
+                    await self._end(binding)
                 else:
-                    self._send(frame, epoch, await self._bind(frame, epoch))
+                    await self._answer(frame, epoch, await self._bind(binding, frame))
         finally:
-            del self._queues[binding_id]
+            binding.is_served = False
+            if binding.config is None:
+                del self._bindings[binding.id]
 
-    async def _bind(self, frame: RegisterTrigger, epoch: int) -> ErrorBody | None:
+    async def _bind(self, binding: _Binding, frame: RegisterTrigger) -> ErrorBody | None:
         registration = self._dispatcher.session.registrar.registry.find_type(frame.trigger_type)
         if registration is None:
+            await self._end(binding)
             return ErrorBody(_UNKNOWN, f"this worker provides no trigger type {frame.trigger_type!r}")
         config, handler = _config_of(frame), registration.handler
-        known = self._live.get(frame.id)
-        if known is not None and (known.config, known.handler) == (config, handler):
-            known.epoch = epoch
+        if binding.handler is handler and binding.config == config:
             return None
-        if known is not None:
-            await self._end(frame.id)
-        try:
-            await self._run(handler.register_trigger, config)
-        except Exception as error:
+        await self._end(binding)
+        error = await self._attempt(handler.register_trigger, config)
+        if error is not None:
             logger.warning("the provider of %r refuses a binding", frame.trigger_type, exc_info=error)
             return _refusal(error)
-        self._live[frame.id] = _Binding(config, frame.trigger_type, handler, epoch)
+        binding.config, binding.handler, binding.trigger_type = config, handler, frame.trigger_type
         return None
 
-    async def _end(self, binding_id: str) -> None:
-        binding = self._live.pop(binding_id, None)
-        if binding is None:
+    async def _end(self, binding: _Binding) -> None:
+        config, handler = binding.config, binding.handler
+        if config is None or handler is None:
             return
-        try:
-            await self._run(binding.handler.unregister_trigger, binding.config)
-        except Exception as error:
+        binding.config = binding.handler = None
+        error = await self._attempt(handler.unregister_trigger, config)
+        if error is not None:
             logger.warning("the provider of %r failed to end a binding", binding.trigger_type, exc_info=error)
 
+    async def _attempt(
+        self, method: Callable[[TriggerConfig[Any]], Any], config: TriggerConfig[Any]
+    ) -> BaseException | None:
+        """Call a provider; whatever it raises is returned, cancellation from outside and Ctrl-C excepted."""
+        try:
+            await self._run(method, config)
+        except BaseExceptionGroup as group:
+            ours, _ = group.split((trio.Cancelled, KeyboardInterrupt))
+            if ours is not None:
+                raise ours from None
+            return group
+        except (Exception, SystemExit) as error:
+            return error
+        return None
+
     async def _run(self, method: Callable[[TriggerConfig[Any]], Any], config: TriggerConfig[Any]) -> None:
-        """Call a provider: as a coroutine, or in a thread."""
+        """As a coroutine, or in a thread."""
         if inspect.iscoroutinefunction(method):
             await method(config)
             return
-        threads = self._dispatcher.threads
-        answer = await trio.to_thread.run_sync(method, config, abandon_on_cancel=True, limiter=threads)
-        if inspect.isawaitable(answer):
-            await answer
+        dispatcher = self._dispatcher
+        dispatcher.threads_wanted += 1
+        try:
+            await trio.to_thread.run_sync(
+                call_in_thread, lambda: method(config), abandon_on_cancel=True, limiter=dispatcher.threads
+            )
+        finally:
+            dispatcher.threads_wanted -= 1
 
-    def _send(self, frame: RegisterTrigger, epoch: int, error: ErrorBody | None) -> None:
+    async def _answer(self, frame: RegisterTrigger, epoch: int, error: ErrorBody | None) -> None:
         """Tell the engine. It looks the verdict up by the binding, so unlike a result it cannot come too early."""
         session = self._dispatcher.session
-        verdict = TriggerRegistrationResult(frame.id, frame.trigger_type, frame.function_id, error)
-        session.answer(epoch, session.encode(verdict), age=math.inf, now=trio.current_time())
+        encoded = session.encode(_verdict(frame, error))
+        while not session.outbox.has_room(session.outbox.results, len(encoded)):
+            await self._dispatcher.room.park()
+        session.answer(epoch, encoded, age=math.inf, now=trio.current_time())
+
+    def _answer_now(self, frame: RegisterTrigger, error: ErrorBody) -> None:
+        """The same for the reader, which cannot wait for room."""
+        session = self._dispatcher.session
+        encoded = session.encode(_verdict(frame, error))
+        if session.outbox.has_room(session.outbox.results, len(encoded)):
+            session.answer(session.epoch, encoded, age=math.inf, now=trio.current_time())
+        else:
+            session.counters.dropped_results += 1
+
+
+def _verdict(frame: RegisterTrigger, error: ErrorBody | None) -> TriggerRegistrationResult:
+    return TriggerRegistrationResult(frame.id, frame.trigger_type, frame.function_id, error)
 
 
 def _config_of(frame: RegisterTrigger) -> TriggerConfig[Any]:
@@ -154,11 +211,7 @@ def _config_of(frame: RegisterTrigger) -> TriggerConfig[Any]:
     )
 
 
-def _refusal(error: Exception) -> ErrorBody:
+def _refusal(error: BaseException) -> ErrorBody:
     if isinstance(error, InvocationError) and error.invocation_id is None:
-        return ErrorBody(_sendable(error.code), _sendable(error.message))
-    return ErrorBody(REFUSED, _sendable(f"{type(error).__name__}: {error}"))
-
-
-def _sendable(words: str) -> str:
-    return words.encode(errors="replace").decode()
+        return ErrorBody(sendable(error.code), sendable(error.message))
+    return ErrorBody(REFUSED, f"{type(error).__name__}: {sendable(error)}")

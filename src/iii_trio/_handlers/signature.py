@@ -71,7 +71,7 @@ def inspect_handler(function_id: str, handler: Any) -> Signature:
         takes_payload=payload is not None,
         takes_metadata=any(map(_is_metadata, parameters)),
         payload_name=payload.name if payload is not None and payload in parameters[1:] else None,
-        payload_type=None if payload is None else _payload_type(name, plain, payload),
+        payload_type=None if payload is None else _payload_type(name, handler, payload),
     )
 
 
@@ -81,8 +81,7 @@ def response_schema(function_id: str, handler: Any) -> Schema | None:
     Raises:
         ConfigurationError: The annotation is a type that the table does not have.
     """
-    plain = _unwrap(handler)
-    if inspect.isclass(plain):
+    if inspect.isclass(plain := _unwrap(handler)):
         returned: Any = plain
     else:
         try:
@@ -92,21 +91,23 @@ def response_schema(function_id: str, handler: Any) -> Schema | None:
     if returned is inspect.Signature.empty:
         return None
     words = f"the handler of {function_id!r} returns {_shown(returned)}"
-    meant = _meaning(words, returned, plain)
+    meant = _meaning(words, returned, handler)
     return None if meant in (Never, NoReturn) else _look_up(words, meant).schema
 
 
-def _payload_type(name: str, plain: Any, payload: inspect.Parameter) -> Typed | None:
+def _payload_type(name: str, handler: Any, payload: inspect.Parameter) -> Typed | None:
     if payload.annotation is payload.empty:
         return None
     words = f"{name} takes {payload.name}: {_shown(payload.annotation)}"
-    found = _look_up(words, _meaning(words, payload.annotation, plain))
+    found = _look_up(words, _meaning(words, payload.annotation, handler))
     return None if found.is_any else found
 
 
-def _meaning(words: str, annotation: Any, plain: Any) -> Any:
+def _meaning(words: str, annotation: Any, handler: Any) -> Any:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
     try:
-        return resolve(annotation, scope_of(plain))
+        return resolve(annotation, scope_of(_unwrap(inspect.unwrap(handler))))
     except UnknownType as error:
         raise ConfigurationError(f"{words}, and {error}") from None
 

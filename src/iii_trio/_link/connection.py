@@ -60,6 +60,9 @@ class Connection:
     is_whole: bool = attrs.field(default=True, init=False)
     """Whether it was not lost, nor given up in the middle of a frame: only then can the engine hear a goodbye."""
 
+    latency: float | None = attrs.field(default=None, init=False)
+    """Seconds from the last heartbeat's ping to its pong."""
+
     _idle: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _writing: bool = attrs.field(default=False, init=False)
     _is_over: bool = attrs.field(default=False, init=False)
@@ -112,6 +115,9 @@ class Connection:
                 event = self.session.receive(message)
                 if event is not None:
                     self.on_event(event)
+            if self.session.answered_ping is not None:
+                self.latency = trio.current_time() - self.session.answered_ping
+                self.session.answered_ping = None
 
     async def _write(self) -> None:
         while True:
@@ -149,7 +155,7 @@ class Connection:
                 raise LinkLost(self._with_blame(reason))
             # Compared as it is slept for: with `now - heard` rounding could make the due ping early, for ever.
             if now >= max(heard, pinged) + self.liveness.heartbeat_interval:
-                self.session.ping()
+                self.session.ping(now)
                 pinged = now
             await self._sleep_until(min(give_up_at, max(heard, pinged) + self.liveness.heartbeat_interval))
 

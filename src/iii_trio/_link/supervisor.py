@@ -97,6 +97,11 @@ class Supervisor:
         """The open WebSocket, if there is one."""
         return None if self._connection is None else self._connection.transport
 
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last heartbeat of the open connection took, if there was one."""
+        return None if self._connection is None else self._connection.latency
+
     async def run(self) -> IIIError | None:
         """Stay connected until the session is closed; returns the error that ended it otherwise."""
         if self.reattach_file is None:

@@ -33,6 +33,8 @@ class Barrier(Control):
     confirms_replay: bool = False
     ends: bool = False
     """Whether it stands behind the withdrawal of the functions."""
+    asked_at: float | None = None
+    """When it was queued, if it asks for nothing but a sign of life."""
 
 
 @attrs.define(eq=False)
@@ -44,6 +46,9 @@ class Registrar:
 
     _put: Callable[[Control, bytes], None]
     """Queues a frame in order with calls."""
+
+    _take: Callable[[object], bool]
+    """Takes a frame out again; False when it was sent, or never queued."""
 
     _is_replayed: Callable[[], bool]
     """Whether there is a connection whose replay is queued already: what comes now is told by itself."""
@@ -76,7 +81,8 @@ class Registrar:
         encoded = self._encode(frame)
         registration = self.registry.add(frame, encoded, handler, on_conflict)
         if self._is_replayed():
-            self._put(Control(), encoded)
+            registration.offer = Control()
+            self._put(registration.offer, encoded)
             self._unconfirmed[registration] = None
         return registration
 
@@ -86,7 +92,11 @@ class Registrar:
         self.standby.discard(registration)
         if self.registry.remove(registration) and is_known and self._is_replayed():
             self._unconfirmed.pop(registration, None)
-            self._take_back(registration)
+            # What the engine was not told yet it is not told at all, so that who changes his mind often fills no queue. But
+            # a trigger type may have been told before, by a registration that this one has replaced.
+            was_told = not self._take(registration.offer) or isinstance(registration.frame, wire.RegisterTriggerType)
+            if was_told:
+                self._take_back(registration)
 
     def withdraw(self, kind: type[Wanted]) -> None:
         """Take all bindings or all functions back, for good; invocations that the engine sent before it knew are served.
@@ -100,7 +110,10 @@ class Registrar:
             self.is_withdrawn |= kind is wire.RegisterFunction
         elif self._is_replayed():
             for registration in retired:
-                if registration.verdict is not Verdict.REFUSED and self._may_be_known(registration):
+                # A function that was refused is somebody else's. A binding is ours, and the engine keeps one that a
+                # provider has refused until the type is registered again (docs/engine.md, "Triggers").
+                is_foreign = kind is wire.RegisterFunction and registration.verdict is Verdict.REFUSED
+                if not is_foreign and self._may_be_known(registration):
                     self._take_back(registration)
             self._withdrawal = Barrier(ends=kind is wire.RegisterFunction)
             self._put_barrier(self._withdrawal)

@@ -70,6 +70,9 @@ class Registration:
     error: IIIError | None = None
     """Why it was refused."""
 
+    offer: object = None
+    """Key of the frame that was queued for it beside the replay."""
+
     waiters: list[Callable[[], None]] = attrs.field(factory=list)
     """Called, and forgotten, at the next verdict."""
 
@@ -107,8 +110,10 @@ class Registry:
     _tables: dict[type[Wanted], dict[str, Registration]] = attrs.field(
         factory=lambda: {kind: {} for kind in REPLAY_ORDER}, init=False
     )
-    _retired: dict[str, Registration] = attrs.field(factory=dict, init=False)
-    """Functions that are not offered any more, and still serve what the engine sent before it knew."""
+    _retired: dict[type[Wanted], dict[str, Registration]] = attrs.field(
+        factory=lambda: {kind: {} for kind in REPLAY_ORDER}, init=False
+    )
+    """What is not offered any more. Functions among it still serve what the engine sent before it knew."""
 
     def __iter__(self) -> Iterator[Registration]:
         """Everything, in the order of the replay."""
@@ -142,24 +147,33 @@ class Registry:
 
     def find(self, function_id: str) -> Registration | None:
         """The function with this id, whatever the engine made of it."""
-        return self._tables[RegisterFunction].get(function_id) or self._retired.get(function_id)
+        return self._tables[RegisterFunction].get(function_id) or self._retired[RegisterFunction].get(function_id)
 
     def find_type(self, trigger_type: str) -> Registration | None:
         """The trigger type of ours with this id."""
         return self._tables[RegisterTriggerType].get(trigger_type)
 
     def retire(self, kind: type[Wanted]) -> list[Registration]:
-        """Take everything of a kind off the list; functions are still found. Returns what it was."""
+        """Take everything of a kind off the list, for good; functions are still found. Returns what it was."""
         retired = self._tables[kind]
         self._tables[kind] = {}
-        if kind is RegisterFunction:
-            self._retired = retired
+        self._retired[kind] |= retired
         return list(retired.values())
 
     @property
     def retired(self) -> list[Registration]:
-        """The functions that were taken off the list by `retire`."""
-        return list(self._retired.values())
+        """What was taken off the list by `retire`."""
+        return [registration for table in self._retired.values() for registration in table.values()]
+
+    def bound_to(self, trigger_type: str, namespace: str) -> set[str]:
+        """The functions of a namespace that bindings of this client to a trigger type name, or did until they retired."""
+        bindings = [*self._tables[RegisterTrigger].values(), *self._retired[RegisterTrigger].values()]
+        frames = [each.frame for each in bindings if isinstance(each.frame, RegisterTrigger)]
+        return {
+            frame.function_id
+            for frame in frames
+            if frame.trigger_type == trigger_type and (frame.namespace or "default") == namespace
+        }
 
     def remove(self, registration: Registration) -> bool:
         """Take something off the list; False when it was not there any more."""

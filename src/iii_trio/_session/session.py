@@ -99,6 +99,9 @@ class Session:
     epoch: int = 0
     """Number of the present connection; the answers to its invocations belong to it alone."""
 
+    answered_ping: float | None = attrs.field(default=None, init=False)
+    """When the ping was asked for that the engine has answered last; the link turns it into a time, and takes it."""
+
     worker_id: str | None = None
     """What the engine calls this worker on the present connection, or called it on the last."""
 
@@ -125,7 +128,9 @@ class Session:
         self.encode(wire.InvokeFunction(REGISTER_WORKER, self.worker, invocation_id=self._ids.fresh()))
 
     def _new_registrar(self) -> Registrar:
-        return Registrar(self.encode, self._put_ordered, self._replay_is_over, lambda: self.random())
+        return Registrar(
+            self.encode, self._put_ordered, self.outbox.calls.discard, self._replay_is_over, lambda: self.random()
+        )
 
     def _moved(self, event: ClientEvent | ConnectionEvent | None, reason: str | None, cause: str | None) -> None:
         self.on_move(event, reason, cause)
@@ -232,10 +237,10 @@ class Session:
                 self._barriers.append(key)
         return [frame for _, frame in frames]
 
-    def ping(self) -> None:
+    def ping(self, now: float) -> None:
         """Ask the engine for a sign of life."""
         if self.connection is not None and self.connection.state in _LIVE:
-            self._put_first(Barrier(), self.encode(wire.Ping()))
+            self._put_first(Barrier(asked_at=now), self.encode(wire.Ping()))
 
     def encode(self, frame: wire.Frame) -> bytes:
         """The frame as it will be sent; raises `PayloadError` when it cannot be."""
@@ -403,6 +408,7 @@ class Session:
 
     def _pass_barrier(self) -> Event | None:
         barrier = self._barriers.popleft()
+        self.answered_ping = barrier.asked_at
         if barrier.confirms_replay:
             # Until the register call is answered too, the engine has only parked what was replayed.
             self._replayed = barrier.registrations

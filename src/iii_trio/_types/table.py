@@ -130,7 +130,7 @@ def _is_instance(kind: Any) -> Callable[[Any], bool]:
 
 
 def _is_any(type_: Any) -> bool:
-    return type_ is Any
+    return type_ is Any or type_ is object
 
 
 def _is_scalar(type_: Any) -> bool:
@@ -165,7 +165,6 @@ _REASONS: Final[Mapping[Any, str]] = {
     bytearray: "JSON has no bytes: take text, and agree on how they are written in it",
     decimal.Decimal: "a decimal would have been a float on its way: take text",
     complex: "JSON has no complex numbers: take a tuple of two floats",
-    object: "write Any for anything",
 }
 
 

@@ -79,11 +79,15 @@ def whole(low: int, high: int | None = None) -> Validator:
         if isinstance(value, bool) or not isinstance(value, int):
             refuse(instance, attribute, f"must be a whole number, not {type(value).__name__}")
         elif value < low:
-            refuse(instance, attribute, f"must be at least {low}, not {value}")
+            refuse(instance, attribute, f"must be at least {low}{_instead(value)}")
         elif high is not None and value > high:
-            refuse(instance, attribute, f"must be at most {high}, not {value}")
+            refuse(instance, attribute, f"must be at most {high}{_instead(value)}")
 
     return validate
+
+
+def _instead(value: int) -> str:
+    return f", not {value}" if value.bit_length() <= 64 else ""  # Python refuses to write out the longest ones
 
 
 def texts(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

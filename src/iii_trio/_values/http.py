@@ -76,7 +76,7 @@ def _url(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     text(instance, attribute, value)
     try:
         parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from iii_trio._values.building import LEFT_OUT
 from iii_trio._values.checks import flag, instance, optional, text
 
 
@@ -16,13 +17,13 @@ class StreamTriggerConfig:
     stream_name: str = attrs.field(validator=text)
     """Name of the stream, never blank: without one the engine would hang the connection (docs/engine.md, "Bindings")."""
 
-    group_id: str | None = attrs.field(default=None, validator=optional(instance(str)))
+    group_id: str | None = attrs.field(default=None, validator=optional(instance(str)), metadata=LEFT_OUT)
     """Group of items; None or ``""`` means all."""
 
-    item_id: str | None = attrs.field(default=None, validator=optional(instance(str)))
+    item_id: str | None = attrs.field(default=None, validator=optional(instance(str)), metadata=LEFT_OUT)
     """Id of the item; None or ``""`` means all."""
 
-    condition_function_id: str | None = attrs.field(default=None, validator=optional(text))
+    condition_function_id: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
     """Function that is asked first with the same payload; only its answer ``false`` holds the event back."""
 
 
@@ -33,8 +34,8 @@ class StreamJoinLeaveTriggerConfig:
     The engine reads none of it: every join of every stream fires every one of them.
     """
 
-    condition_function_id: str | None = attrs.field(default=None, validator=optional(text))
-    """Advertised by the engine, and ignored."""
+    condition_function_id: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
+    """Advertised by the engine, and ignored; so a binding with one is refused here."""
 
 
 @attrs.frozen(kw_only=True)

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from iii_trio._values.checks import instance, optional, refuse, text
+from iii_trio._values.checks import instance, optional, text
+from iii_trio._values.trigger_configs import QUEUE, check_config
 
 
-def _harmless(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Two configs make the engine hang the connection that sends them, so they must not leave (docs/engine.md, "Bindings").
-
-    They do so only in the engine's own providers, which live in ``default``.
-    """
-    if instance.trigger_namespace not in (None, "default"):
-        return
-    if instance.type == "stream":
-        name = _part(value, "stream_name")
-        if not isinstance(name, str) or not name.strip():
-            refuse(instance, attribute, "of a stream trigger needs a stream_name")
-    elif instance.type == "http":
-        path = _part(value, "api_path")
-        for segment in path.split("/") if isinstance(path, str) else ():
-            if segment.startswith("*") or segment == ":":
-                refuse(instance, attribute, f"of an http trigger: a segment of api_path must not be {segment!r}")
-
-
-def _part(config: Any, name: str) -> Any:
-    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
+def _fits(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """The engine's own types live in ``default``; of what somebody else provides nothing is known here."""
+    if instance.trigger_namespace in (None, "default"):
+        check_config(instance.engine_type, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,14 +25,15 @@ class RegisterTriggerInput:
     """
 
     type: str = attrs.field(validator=text)
-    """Trigger type, such as ``http``, ``cron`` or ``state``."""
+    """Trigger type, such as ``http``, ``cron`` or ``state``. ``queue``, without a `trigger_namespace`, stands for the
+    engine's ``durable:subscriber``, as the references have it."""
 
     function_id: str = attrs.field(validator=text)
     """Function that runs."""
 
-    config: Any = attrs.field(default=None, validator=_harmless)
-    """What the trigger type wants to know: a JSON object or an attrs instance. None is sent as an empty object, since most
-    types refuse null."""
+    config: Any = attrs.field(default=None, validator=_fits)
+    """What the trigger type wants to know: a JSON object or an attrs instance, such as `HttpTriggerConfig`. None is sent as
+    an empty object, since most types refuse null. What one of the engine's own types cannot work with is refused."""
 
     metadata: dict[str, Any] | None = attrs.field(default=None, validator=optional(instance(dict)))
     """Any JSON object; the function gets it as the invocation's metadata, unless the type drops it as queues do."""
@@ -58,3 +43,8 @@ class RegisterTriggerInput:
 
     trigger_namespace: str | None = attrs.field(default=None, validator=optional(text))
     """Where the trigger type is looked up; None looks in the worker's own namespace, then in ``default``."""
+
+    @property
+    def engine_type(self) -> str:
+        """The trigger type as the engine calls it."""
+        return QUEUE if self.type == "queue" and self.trigger_namespace is None else self.type

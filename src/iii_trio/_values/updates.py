@@ -1,7 +1,7 @@
 """Update operations: what `StateUpdateInput` and `StreamUpdateInput` do to a stored value, one after another.
 
 What the engine is certain to refuse is refused here, before anything is sent: it would either fail the whole call, or skip
-the operation and say so beside a result that looks like success (docs/engine.md, "Update operations").
+the operation and say so beside a result that looks like success (docs/engine.md, "Updates").
 
 A path that is text is *one* key, dots and all; ``""`` is the whole value. Only `UpdateMerge` and `UpdateAppend` reach
 deeper, with a list of keys.

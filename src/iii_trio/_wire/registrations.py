@@ -53,7 +53,7 @@ def trigger_frame(value: RegisterTriggerInput, id: str, *, namespace: str | None
     """The frame that makes a binding with the id `id`, whose function is looked up in `namespace`."""
     return RegisterTrigger(
         id=id,
-        trigger_type=value.type,
+        trigger_type=value.engine_type,
         function_id=value.function_id,
         config={} if value.config is None else value.config,  # most types refuse null
         metadata=value.metadata,
