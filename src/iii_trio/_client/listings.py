@@ -157,7 +157,9 @@ async def _with_metadata(caller: Caller, row: TriggerInfo) -> TriggerInfo:
 class Client(Protocol):
     """What a subscription needs of the client; `III` is one."""
 
-    def register_function(self, function_id: str, handler: F, *, metadata: dict[str, Any]) -> FunctionRef[F]: ...
+    def register_function(
+        self, function_id: str, handler_or_invocation: F, /, *, metadata: dict[str, Any]
+    ) -> FunctionRef[F]: ...
 
     def register_trigger(self, trigger: dict[str, Any], /) -> Trigger: ...
 
