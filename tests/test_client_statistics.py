@@ -18,6 +18,7 @@ from iii_trio import III, ClientStatistics
 from iii_trio._client import statistics as module
 from iii_trio._wire.messages import InvocationResult
 from iii_trio.errors import AuthenticationError, InvocationError, InvocationTimeout, RegistrationRejectedError
+from iii_trio.trigger import TriggerConfig, TriggerHandler
 from tests.conftest import Gate, Link, MemoryLink, frames, start
 
 _BOUNDS: dict[str, Any] = {
@@ -564,3 +565,27 @@ async def test_a_client_that_fails_says_so(link: MemoryLink, autojump_clock: Moc
     assert clients[0].get_connection_state() == "failed"
     with pytest.raises(AuthenticationError, match="begone"):
         await clients[0].wait_connected()
+
+
+class _Provider(TriggerHandler[Any]):
+    async def register_trigger(self, config: TriggerConfig[Any]) -> None:
+        if config.function_id == "bad":
+            raise ValueError("not this one")
+
+    async def unregister_trigger(self, config: TriggerConfig[Any]) -> None: ...
+
+
+async def test_triggers_types_and_bindings_are_counted(link: MemoryLink) -> None:
+    """Triggers and trigger types that are registered here, and bindings that their providers have accepted."""
+    async with link.client() as iii:
+        ref = iii.register_trigger_type({"id": "webhook", "description": ""}, _Provider())
+        good, _ = (ref.register_trigger(function_id, None) for function_id in ("good", "bad"))
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (statistics.triggers, statistics.trigger_types, statistics.bindings) == (2, 1, 1)
+        assert statistics.refused_registrations == 1
+        good.unregister()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (iii.statistics().triggers, iii.statistics().bindings) == (1, 0)
+        ref.unregister()
+        assert iii.statistics().trigger_types == 0

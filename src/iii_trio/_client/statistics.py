@@ -134,7 +134,8 @@ class ClientStatistics:
     """Answers of the engine to calls that nobody waits for any more."""
 
     refused_registrations: int
-    """Functions that the engine refused; one on standby counts once a connection."""
+    """Functions and triggers that the engine, or the provider of a trigger's type, refused; a function on standby counts
+    once a connection."""
 
     undecodable_frames: int
     """Messages of the engine that are no frames."""
