@@ -62,13 +62,13 @@ class III(Binding, trio.abc.AsyncResource):
         self.on = On(self)
         """Decorators that register a handler and bind it: ``@iii.on.http("POST", "/greet")`` and its kin."""
 
-        self.state = EngineState(self)
+        self.state: EngineState = EngineState(self)
         """Values by scope and key, which the engine keeps for all workers."""
 
-        self.streams = EngineStreams(self)
+        self.streams: EngineStreams = EngineStreams(self)
         """Items by stream, group and id, whose changes can be watched."""
 
-        self.queues = Queues(self)
+        self.queues: Queues = Queues(self)
         """Topics and queues whose messages are kept and tried again, and their dead letters."""
 
     def __repr__(self) -> str:
