@@ -95,6 +95,19 @@ async def test_updates_stay_with_the_engine(link: MemoryLink) -> None:
         assert await iii.streams.get(**ITEM) == {"n": 1}
 
 
+async def test_a_worker_that_wants_updates_registers_for_them(link: MemoryLink) -> None:
+    """By hand, beside the stream."""
+
+    async def update(input: StreamUpdateInput) -> StreamUpdateResult[Any]:
+        return StreamUpdateResult(new_value=[op.type for op in input.ops], old_value=input.item_id)
+
+    async with link.client() as iii:
+        await iii.create_stream("todos", Shelf()).wait_registered()
+        await iii.register_function("stream::update(todos)", update, force=True).wait_registered()
+        result = await iii.streams.update(**ITEM, ops=[{"type": "remove", "path": "n"}])
+        assert result == StreamUpdateResult(new_value=["remove"], old_value="t1")
+
+
 async def test_watchers_hear_what_the_worker_tells(link: MemoryLink, autojump_clock: MockClock) -> None:
     """An old value of None is none."""
     seen: list[str] = []
