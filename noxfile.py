@@ -26,10 +26,11 @@ PYTHONS = [
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The test-suite, with the coverage of everything below src; arguments go to pytest."""
+    """The test-suite, over each transport, with the coverage of everything below src; arguments go to pytest."""
     session.install("-e", ".[dev,docs]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    for transport in ("websockets", "trio-websocket"):
+        session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"III_TEST_TRANSPORT": transport})
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
 
@@ -68,7 +69,8 @@ def interop(session: nox.Session) -> None:
     session.run("python", "-m", "venv", "--clear", str(official))
     python = official / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     session.run(str(python), "-m", "pip", "install", "--quiet", f"iii-sdk=={OFFICIAL_SDK}", external=True)
-    arguments = session.posargs or ["tests/test_interop_official.py"]
+    benchmark = "tests/test_benchmarks.py::test_the_official_sdk_calls_in_each_of_its_ways"
+    arguments = session.posargs or ["tests/test_interop_official.py", benchmark]
     session.run("pytest", *arguments, env={"III_TEST_OFFICIAL_PYTHON": str(python)})
 
 

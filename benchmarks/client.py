@@ -1,6 +1,6 @@
 """The client as a contender.
 
-``python -m benchmarks.client worker URL ID``, the same with ``worker-once``, and ``… caller URL ID CALLS CONCURRENCY SIZE``.
+``python -m benchmarks.client worker TRANSPORT URL ID LOAD``, the same with ``worker-once`` and with ``caller``.
 """
 
 from __future__ import annotations
@@ -10,32 +10,42 @@ from typing import Any
 
 import trio
 
-from benchmarks.load import TIMEOUT, call_under_load, payload_of
-from benchmarks.process import tell_cpu
+from benchmarks.cases import TIMEOUT, Load
+from benchmarks.load import call_under_load, tell_cpu
+from benchmarks.steps import SyncEcho, say
 from iii_trio import InitOptions, open_iii
+from iii_trio.errors import ConfigurationError
 
 
-async def work(url: str, function_id: str, heals: bool) -> None:
+async def work(transport: Any, url: str, function_id: str, load: Load, heals: bool) -> None:
     async def echo(payload: Any) -> Any:
         return payload
 
-    async with open_iii(url, InitOptions(heal_early_results=heals)) as iii:
-        await iii.register_function(function_id, echo).wait_registered()
-        await tell_cpu()
+    sync_echo = SyncEcho()
+    async with open_iii(url, InitOptions(heal_early_results=heals), transport=transport) as iii:
+        await iii.register_function(function_id, sync_echo if load.sync else echo).wait_registered()
+        await tell_cpu(sync_echo)
 
 
-async def call(url: str, function_id: str, calls: str, concurrency: str, size: str) -> None:
-    async with open_iii(url, InitOptions(invocation_timeout_ms=TIMEOUT * 1000)) as iii:
+async def call(transport: Any, url: str, function_id: str, load: Load) -> None:
+    async with open_iii(url, InitOptions(invocation_timeout_ms=TIMEOUT * 1000), transport=transport) as iii:
 
         async def trigger(payload: Any) -> Any:
             return await iii.trigger(function_id, payload)
 
-        await call_under_load(trigger, int(calls), int(concurrency), payload_of(int(size)))
+        await call_under_load(trigger, load)
+
+
+def main(role: str, transport: str, url: str, function_id: str, load: str) -> None:
+    try:
+        match role:
+            case "worker" | "worker-once":
+                trio.run(work, transport, url, function_id, Load.parse(load), role == "worker")
+            case "caller":
+                trio.run(call, transport, url, function_id, Load.parse(load))
+    except ConfigurationError as error:  # such as a transport whose library is not installed
+        say(cannot=str(error))
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["worker" | "worker-once" as role, url, function_id]:
-            trio.run(work, url, function_id, role == "worker")
-        case ["caller", url, function_id, calls, concurrency, size]:
-            trio.run(call, url, function_id, calls, concurrency, size)
+    main(*sys.argv[1:])

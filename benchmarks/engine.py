@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import trio
 
-from benchmarks.process import next_step, say
+from benchmarks.load import next_step
+from benchmarks.steps import say
 from iii_trio.testing import open_engine
 
 

@@ -1,28 +1,32 @@
-"""The load that every contender is put under: so many calls at once, each with a payload of so many bytes."""
+"""The load that every contender on trio is put under, and a worker's side of it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from time import perf_counter
+from typing import Any, TypeAlias
 
 import attrs
 import trio
 
-from benchmarks.process import cpu_seconds, next_step, say
+from benchmarks.cases import Load
+from benchmarks.steps import STDIN, SyncEcho, cpu_seconds, say, say_made
 from iii_trio.errors import InvocationTimeout
-
-WARM_UP: Final = 500
-"""Calls before those that count."""
-
-TIMEOUT: Final = 5.0
-"""Seconds after which a call counts as lost."""
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 
-def payload_of(size: int) -> dict[str, str]:
-    """An object whose JSON text has `size` bytes."""
-    return {"text": "x" * (size - len('{"text":""}'))}
+async def next_step() -> bool:
+    """Wait until the next step is wanted; False at the end."""
+    return bool(await trio.to_thread.run_sync(os.read, STDIN, 1, abandon_on_cancel=True))
+
+
+async def tell_cpu(sync_echo: SyncEcho) -> None:
+    """A worker's life beside its work: say how much CPU it took, each time somebody asks."""
+    say(ready=True)
+    while await next_step():
+        say(cpu=cpu_seconds(), threads=sync_echo.threads)
 
 
 @attrs.define
@@ -32,8 +36,7 @@ class _Round:
     call: Call
     calls: int
     payload: Any
-    lost: int = 0
-    last_answer: float = 0.0
+    answered: list[tuple[float, float]] = attrs.field(factory=list)
 
     async def run(self, concurrency: int) -> None:
         async with trio.open_nursery() as nursery:
@@ -43,24 +46,21 @@ class _Round:
     async def _call_on(self) -> None:
         while self.calls > 0:
             self.calls -= 1
+            started = perf_counter()
             try:
                 answer = await self.call(self.payload)
             except (trio.TooSlowError, InvocationTimeout):
-                self.lost += (
-                    1  # The real engine loses an answer that comes too early (docs/engine.md, "Early answers").
-                )
-                continue
+                continue  # The real engine loses an answer that comes too early (docs/engine.md, "Early answers").
+            self.answered.append((started, perf_counter()))
             assert answer == self.payload, answer
-            self.last_answer = trio.current_time()
 
 
-async def call_under_load(call: Call, calls: int, concurrency: int, payload: Any) -> None:
+async def call_under_load(call: Call, load: Load) -> None:
     """Warm up, say so, wait for the go, make the calls, and say what they took."""
-    await _Round(call, WARM_UP, payload).run(concurrency)
+    await _Round(call, load.warm_up(), load.payload()).run(load.concurrency)
     say(ready=True)
     await next_step()
-    began, cpu = trio.current_time(), cpu_seconds()
-    made = _Round(call, calls, payload)
-    await made.run(concurrency)
-    # Up to the last answer: who waits for a lost one does nothing, and is not what is measured.
-    say(seconds=made.last_answer - began, cpu=cpu_seconds() - cpu, lost=made.lost)
+    began, cpu = perf_counter(), cpu_seconds()
+    made = _Round(call, load.calls, load.payload())
+    await made.run(load.concurrency)
+    say_made(began, cpu, made.answered, load.calls)

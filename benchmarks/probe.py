@@ -1,70 +1,86 @@
 """The bare probe: the least that a trio program needs to work and to call over an engine.
 
-A reader, a writer, a dict of waiting tasks, one cancel scope a call, one task an invocation, uuid4, orjson, on
-trio-websocket, and nothing else: no reconnect, no heartbeat, no bounds, no errors. It is what the client's cost is
-measured against. ``python -m benchmarks.probe worker URL ID`` and ``… caller URL ID CALLS CONCURRENCY SIZE``.
+A reader, a writer, a dict of waiting tasks, one cancel scope a call, one task an invocation, uuid4, orjson, and nothing
+else: no reconnect, no heartbeat, no bounds, no errors. It is what the client's cost is measured against, on the same
+WebSocket library (`benchmarks.probe_trio_websocket`, `benchmarks.probe_websockets`).
+``python -m benchmarks.probe worker TRANSPORT URL ID LOAD``, and the same with ``caller``.
 """
 
 from __future__ import annotations
 
 import sys
 import uuid
+from abc import abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
 
 import orjson
 import trio
-import trio_websocket
 
-from benchmarks.load import TIMEOUT, call_under_load, payload_of
-from benchmarks.process import tell_cpu
+from benchmarks.cases import THREADS, TIMEOUT, Load
+from benchmarks.load import call_under_load, tell_cpu
+from benchmarks.steps import SyncEcho, say
+
+Handler: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 
 class Probe:
-    """One connection."""
+    """One connection, but for its socket."""
 
-    def __init__(self, socket: trio_websocket.WebSocketConnection, nursery: trio.Nursery) -> None:
-        self._socket = socket
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.outbox: deque[bytes] = deque()
         self._nursery = nursery
-        self._outbox: deque[str] = deque()
         self._wanted = trio.Event()
         self._waiting: dict[str, trio.lowlevel.Task] = {}
         self._answers: dict[str, Any] = {}
         self._pong = trio.Event()
+        self._handler: Handler = _echo
 
+    @abstractmethod
     async def read(self) -> None:
-        """Take what comes: answers wake their task, invocations get one."""
-        while True:
-            frame = orjson.loads(await self._socket.get_message())
-            kind = frame["type"]
-            if kind == "invocationresult":
-                task = self._waiting.pop(frame["invocation_id"], None)
-                if task is not None:
-                    self._answers[frame["invocation_id"]] = frame.get("result")
-                    trio.lowlevel.reschedule(task)
-            elif kind == "invokefunction":
-                self._nursery.start_soon(self._serve, frame)
-            elif kind == "pong":
-                self._pong.set()
+        """Hand what comes to `take`, for ever."""
 
+    @abstractmethod
     async def write(self) -> None:
-        """Send what waits, in order."""
-        while True:
-            if not self._outbox:
-                self._wanted = trio.Event()
-                await self._wanted.wait()
-            while self._outbox:
-                await self._socket.send_message(self._outbox.popleft())
+        """Send what is in the outbox, in order, for ever."""
+
+    def take(self, text: str | bytes | bytearray | memoryview) -> None:
+        """A frame: an answer wakes its task, an invocation gets one."""
+        frame = orjson.loads(text)
+        kind = frame["type"]
+        if kind == "invocationresult":
+            task = self._waiting.pop(frame["invocation_id"], None)
+            if task is not None:
+                self._answers[frame["invocation_id"]] = frame.get("result")
+                trio.lowlevel.reschedule(task)
+        elif kind == "invokefunction":
+            self._nursery.start_soon(self._serve, frame)
+        elif kind == "pong":
+            self._pong.set()
 
     def send(self, **frame: Any) -> None:
         """Queue a frame."""
-        self._outbox.append(orjson.dumps(frame).decode())
+        self.outbox.append(orjson.dumps(frame))
         self._wanted.set()
 
-    async def register(self, function_id: str) -> None:
-        """Offer an echo, and wait until the engine has it."""
+    async def wait_wanted(self) -> None:
+        """Wait until the outbox holds something."""
+        if not self.outbox:
+            self._wanted = trio.Event()
+            await self._wanted.wait()
+
+    async def open(self) -> None:
+        """Read and write from now on, and have the engine know the worker."""
+        self._nursery.start_soon(self.read)
+        self._nursery.start_soon(self.write)
+        facts = {"name": f"probe {uuid.uuid4()}", "runtime": "python"}
+        await self.call("engine::workers::register", facts)
+
+    async def register(self, function_id: str, handler: Handler) -> None:
+        """Offer a function, and wait until the engine has it."""
+        self._handler = handler
         self.send(type="registerfunction", id=function_id)
         self.send(type="ping")
         await self._pong.wait()
@@ -86,7 +102,7 @@ class Probe:
     async def _serve(self, frame: dict[str, Any]) -> None:
         data = frame["data"]
         data.pop("_caller_worker_id", None)
-        result = await _echo(data)
+        result = await self._handler(data)
         self.send(
             type="invocationresult",
             invocation_id=frame["invocation_id"],
@@ -99,37 +115,50 @@ async def _echo(payload: Any) -> Any:
     return payload
 
 
-@asynccontextmanager
-async def open_probe(url: str) -> AsyncIterator[Probe]:
-    """A connection whose worker the engine knows."""
-    async with trio_websocket.open_websocket_url(url) as socket, trio.open_nursery() as nursery:
-        probe = Probe(socket, nursery)
-        nursery.start_soon(probe.read)
-        nursery.start_soon(probe.write)
-        facts = {"name": f"probe {uuid.uuid4()}", "runtime": "python"}
-        await probe.call("engine::workers::register", facts)
-        yield probe
-        nursery.cancel_scope.cancel()
+def in_threads(function: Callable[[Any], Any]) -> Handler:
+    """A plain function as a handler."""
+    limiter = trio.CapacityLimiter(THREADS)
+
+    async def handle(payload: Any) -> Any:
+        return await trio.to_thread.run_sync(function, payload, limiter=limiter)
+
+    return handle
 
 
-async def work(url: str, function_id: str) -> None:
-    async with open_probe(url) as probe:
-        await probe.register(function_id)
-        await tell_cpu()
+def open_probe(transport: str, url: str) -> AbstractAsyncContextManager[Probe]:
+    """A connection over one of the libraries, for a block."""
+    # Imported late, since one of them may be missing where the other is measured.
+    if transport == "websockets":
+        from benchmarks.probe_websockets import open_probe
+    else:
+        from benchmarks.probe_trio_websocket import open_probe
+    return open_probe(url)
 
 
-async def call(url: str, function_id: str, calls: str, concurrency: str, size: str) -> None:
-    async with open_probe(url) as probe:
+async def work(transport: str, url: str, function_id: str, load: Load) -> None:
+    sync_echo = SyncEcho()
+    async with open_probe(transport, url) as probe:
+        await probe.open()
+        await probe.register(function_id, in_threads(sync_echo) if load.sync else _echo)
+        await tell_cpu(sync_echo)
+
+
+async def call(transport: str, url: str, function_id: str, load: Load) -> None:
+    async with open_probe(transport, url) as probe:
+        await probe.open()
 
         async def trigger(payload: Any) -> Any:
             return await probe.call(function_id, payload)
 
-        await call_under_load(trigger, int(calls), int(concurrency), payload_of(int(size)))
+        await call_under_load(trigger, load)
+
+
+def main(role: str, transport: str, url: str, function_id: str, load: str) -> None:
+    try:
+        trio.run(work if role == "worker" else call, transport, url, function_id, Load.parse(load))
+    except ModuleNotFoundError as error:
+        say(cannot=f"{error.name} is not installed")
 
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["worker", url, function_id]:
-            trio.run(work, url, function_id)
-        case ["caller", url, function_id, calls, concurrency, size]:
-            trio.run(call, url, function_id, calls, concurrency, size)
+    main(*sys.argv[1:])

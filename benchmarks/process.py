@@ -1,56 +1,30 @@
-"""How the processes of a benchmark talk: lines of JSON out, a line in for every step; the end of the input is the end."""
+"""A process of a benchmark, seen from outside (`benchmarks.steps` is the inside)."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from types import TracebackType
-from typing import IO, Any, Final
-
-import trio
-
-STDIN: Final = 0
+from typing import IO, Any
 
 
-# ---- in the process -------------------------------------------------------------------------------------------------
-
-
-def say(**facts: Any) -> None:
-    """One line for whoever runs the benchmark."""
-    print(json.dumps(facts), flush=True)
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process so far, in user and system mode."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-async def next_step() -> bool:
-    """Wait until the next step is wanted; False at the end."""
-    return bool(await trio.to_thread.run_sync(os.read, STDIN, 1, abandon_on_cancel=True))
-
-
-async def tell_cpu() -> None:
-    """A worker's life beside its work: say how much CPU it took, each time somebody asks."""
-    say(ready=True)
-    while await next_step():
-        say(cpu=cpu_seconds())
-
-
-# ---- outside of it --------------------------------------------------------------------------------------------------
+class CannotRun(Exception):
+    """The process says that it cannot do its part here; the text says why."""
 
 
 class Process:
-    """A process of a benchmark, seen from outside. Leaving the block ends it."""
+    """A module run in a process of its own, with this interpreter or another one. Leaving the block ends it."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._name = f"{module} {' '.join(arguments[:1])}"
+    def __init__(self, module: str, *arguments: str, python: str | None = None) -> None:
+        self._name = f"{module} {' '.join(arguments[:2])}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python or sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=None if python is None else _foreign_environment(),
         )
 
     def __enter__(self) -> Process:
@@ -75,14 +49,25 @@ class Process:
         return self.next()
 
     def next(self) -> dict[str, Any]:
-        """Its next line."""
+        """Its next line.
+
+        Raises:
+            CannotRun: It says so.
+        """
         line = self._pipe(self._process.stdout).readline()
         if not line:
             raise RuntimeError(f"{self._name} ended, exit code {self._process.wait()}")
         facts: dict[str, Any] = json.loads(line)
+        if "cannot" in facts:
+            raise CannotRun(facts["cannot"])
         return facts
 
     @staticmethod
     def _pipe(pipe: IO[str] | None) -> IO[str]:
         assert pipe is not None
         return pipe
+
+
+def _foreign_environment() -> dict[str, str]:
+    # What is said there to this interpreter, or to this SDK, must not reach another one.
+    return {name: value for name, value in os.environ.items() if not name.startswith(("III_", "PYTHON"))}

@@ -5,6 +5,7 @@ It has one function, ``work``, which takes so many seconds. Each line it prints 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -23,7 +24,8 @@ async def main(url: str, seconds: float) -> None:
         await trio.sleep(seconds)
         return data
 
-    async with open_iii(url) as iii:
+    transport: Any = os.environ.get("III_TEST_TRANSPORT", "auto")
+    async with open_iii(url, transport=transport) as iii:
         await iii.register_function("work", work).wait_registered()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(iii.serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +15,7 @@ import trio
 import trio.testing
 
 from iii_trio import III, InitOptions, open_iii
+from iii_trio._link import choice
 from iii_trio.testing import EmbeddedEngine, open_engine
 from tests.workers import Bench, Worker
 
@@ -210,6 +212,13 @@ async def engine() -> AsyncIterator[EmbeddedEngine]:
 def link(engine: EmbeddedEngine) -> MemoryLink:
     """A link to the engine that can misbehave."""
     return Link(engine)
+
+
+@pytest.fixture(autouse=True)
+def _transport(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` takes the transport of III_TEST_TRANSPORT, if that is set: the whole suite holds for both."""
+    if name := os.environ.get("III_TEST_TRANSPORT"):
+        monkeypatch.setattr(choice, "best_transport", lambda: choice.find_transport(name))
 
 
 @pytest.fixture(autouse=True)

@@ -1,29 +1,32 @@
-"""The benchmarks run. What they measure is no matter of a test; that it is measured is."""
+"""The benchmarks run. What they measure is no matter of a test; that it is measured, and how it is reckoned, is."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import compare, json_libraries, load
+import pytest
+from benchmarks import cases, compare, json_libraries, report, steps
 
 ROOT: Final = Path(__file__).parents[1]
-LIMIT: Final = 120.0
+LIMIT: Final = 240.0
 """Seconds for one benchmark."""
 
+CALLS: Final = "20"
+OFFICIAL_PYTHON: Final = os.environ.get(compare.OFFICIAL_PYTHON, "")
 
-def run(module: str, *arguments: str) -> str:
+
+def run(module: str, *arguments: str, official: str = "") -> str:
     """What a benchmark prints when it is run as docs/benchmarks.md says, on the embedded engine."""
     environment = {name: value for name, value in os.environ.items() if name != "III_TEST_URL"}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
-        env=environment,
+        env={**environment, compare.OFFICIAL_PYTHON: official},
         capture_output=True,
         text=True,
         timeout=LIMIT,
@@ -32,26 +35,151 @@ def run(module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_compare_measures_both_on_an_engine_of_its_own() -> None:
-    """Every figure of every contender is there, and a ratio for each."""
-    result: dict[str, Any] = json.loads(run("benchmarks.compare", "--rounds", "1", "--calls", "100", "--json"))
-    for contender in compare.CONTENDERS:
-        assert all(result[contender][figure] > 0 for figure in compare.FIGURES)
-        assert result[contender]["lost"] == 0
-    for figure in compare.FIGURES:
-        assert math.isclose(result["ratios"][figure], result["client"][figure] / result["probe"][figure])
-        assert math.isclose(result["healing"][figure], result["client"][figure] / result["client once"][figure])
+@pytest.fixture(scope="module")
+def result() -> dict[str, Any]:
+    """One run of every case with every contender, but for the official SDK."""
+    report: dict[str, Any] = json.loads(run("benchmarks.compare", "--rounds", "1", "--calls", CALLS, "--json"))
+    return report
 
 
-def test_compare_prints_a_table() -> None:
-    """One row a contender, then the ratios."""
-    rows = run("benchmarks.compare", "--rounds", "1", "--calls", "10", "--concurrency", "2").splitlines()
-    assert [row[:16].strip() for row in rows[2:]] == [*compare.CONTENDERS, "client / probe", "client / once"]
+@pytest.mark.slow
+def test_compare_measures_every_contender_of_every_case(result: dict[str, Any]) -> None:
+    """Every figure is there and nothing is lost; who could not run is named, with the reason."""
+    assert [*result["cases"]] == [*cases.CASES]
+    for name, case in result["cases"].items():
+        expected = [each for each in compare.contenders_of(name) if each not in result["skipped"]]
+        assert [*case["contenders"]] == expected
+        for summary in case["contenders"].values():
+            figures = set(report.FIGURES) - (set() if case["load"]["sync"] else {"threads"})
+            assert summary.keys() == figures | {"lost"}
+            assert summary["lost"] == 0
+            assert all(summary[figure]["median"] > 0 for figure in figures)
+
+
+@pytest.mark.slow
+def test_nobody_is_skipped_without_a_reason(result: dict[str, Any]) -> None:
+    """The official SDK when no interpreter is named that has it, and what needs a WebSocket library that is not there."""
+    for name in compare.CONTENDERS:
+        if name.startswith(report.OFFICIAL):
+            assert result["skipped"][name] == "III_TEST_OFFICIAL_PYTHON names no interpreter that has iii-sdk"
+    for name, why in result["skipped"].items():
+        assert name.startswith(report.OFFICIAL) or "websockets" in why
+
+
+@pytest.mark.slow
+def test_the_tables_hold_the_whole_report(result: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """One row a contender and a ratio, and a line for everybody who was skipped."""
+    report.show(result)
+    printed = capsys.readouterr().out
+    beginnings = [line.split("  ")[0] for line in printed.splitlines()]
+    for name, why in result["skipped"].items():
+        assert f"skipped: {name}: {why}" in printed
+    for case in result["cases"].values():
+        assert {*case["contenders"], *case["ratios"]} <= set(beginnings)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OFFICIAL_PYTHON, reason=f"{compare.OFFICIAL_PYTHON} names no interpreter that has iii-sdk")
+def test_the_official_sdk_calls_in_each_of_its_ways() -> None:
+    """With async and sync handlers, and none of the calls is lost."""
+    printed = run(
+        *("benchmarks.compare", "--rounds", "1", "--calls", CALLS, "--json"),
+        *("--only", "official", "--case", "small", "sync"),
+        official=OFFICIAL_PYTHON,
+    )
+    measured = json.loads(printed)
+    assert measured["skipped"] == {}
+    for case in measured["cases"].values():
+        assert [*case["contenders"]] == ["official-threads", "official-loop", "official-handler"]
+        assert all(summary["lost"] == 0 for summary in case["contenders"].values())
+        assert set(case["official"].values()) <= {*case["contenders"]}
+
+
+def test_a_contender_that_nobody_knows_is_refused() -> None:
+    """A typing error does not measure nothing."""
+    with pytest.raises(AssertionError, match="nobody's name begins with 'sours'"):
+        run("benchmarks.compare", "--only", "sours")
+
+
+# ---- how it is reckoned ---------------------------------------------------------------------------------------------
+
+
+def test_a_ratio_is_taken_within_each_round() -> None:
+    """So a machine that is slower in one round moves both sides of it."""
+    ours = [{"caller_us": 10.0, "calls_per_second": 100.0}, {"caller_us": 40.0, "calls_per_second": 25.0}]
+    theirs = [{"caller_us": 20.0, "calls_per_second": 50.0}, {"caller_us": 80.0, "calls_per_second": 10.0}]
+    assert report.ratio_of(ours, theirs) == {
+        "caller_us": {"median": 0.5, "min": 0.5, "max": 0.5},
+        "calls_per_second": {"median": 2.25, "min": 2.0, "max": 2.5},
+    }
+
+
+def test_a_figure_that_was_nothing_compares_with_nothing() -> None:
+    """A caller that lost every call has no ratio, rather than an endless one."""
+    ours, theirs = {"caller_us": 10.0, "p50_us": 5.0}, {"caller_us": 20.0, "p50_us": 0.0}
+    assert report.ratio_of([ours], [theirs]).keys() == {"caller_us"}
+
+
+def test_a_summary_shows_the_spread_and_adds_up_what_is_lost() -> None:
+    """The median of the rounds, with the least and the most."""
+    rounds = [{"caller_us": cost, "lost": lost} for cost, lost in ((30.0, 1), (10.0, 0), (14.0, 2))]
+    assert report.summary_of(rounds) == {"caller_us": {"median": 14.0, "min": 10.0, "max": 30.0}, "lost": 3}
+
+
+def test_the_official_sdk_counts_with_its_best_way_to_call() -> None:
+    """Figure by figure, most calls a second and least CPU, and the report says which way it was."""
+    figures = {
+        "ours-websockets": (900.0, 30.0),
+        "official-threads": (450.0, 90.0),
+        "official-handler": (300.0, 60.0),
+        "official-loop": (200.0, 80.0),
+    }
+    case = report.report_of(
+        {name: [{"calls_per_second": rate, "caller_us": cost, "lost": 0}] for name, (rate, cost) in figures.items()}
+    )
+    assert case["official"] == {"calls_per_second": "official-threads", "caller_us": "official-handler"}
+    ratios = case["ratios"]["ours-websockets / official"]
+    assert ratios["calls_per_second"]["median"] == 2.0
+    assert ratios["caller_us"]["median"] == 0.5
+    assert case["contenders"].keys() == figures.keys()
+
+
+def test_a_ratio_needs_both_contenders() -> None:
+    """One that was skipped or not chosen leaves no row."""
+    assert report.report_of({"ours-websockets": [{"calls_per_second": 1.0, "lost": 0}]})["ratios"] == {}
+
+
+def test_every_ratio_is_of_contenders_that_there_are() -> None:
+    """A name that is written wrong would never be divided."""
+    for over, under in report.RATIOS:
+        assert over in compare.CONTENDERS
+        assert under in {*compare.CONTENDERS, report.OFFICIAL}
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.0, 1), (0.5, 51), (0.99, 100), (1.0, 100)])
+def test_a_percentile_is_one_of_the_values(share: float, value: float) -> None:
+    """The highest one is the last there is, and none of nothing is 0."""
+    assert steps.percentile([float(number) for number in range(1, 101)], share) == value
+    assert steps.percentile([], share) == 0
+
+
+def test_what_is_not_answered_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the time is counted up to the last answer, not up to the time-out of a lost call."""
+    steps.say_made(began=10.0, cpu=0.0, answered=[(10.0, 10.5), (10.25, 10.5), (10.25, 12.0)], calls=5)
+    said = json.loads(capsys.readouterr().out)
+    assert {name: said[name] for name in ("lost", "seconds", "p50", "p99")} == {
+        "lost": 2,
+        "seconds": 2.0,
+        "p50": 0.5,
+        "p99": 1.75,
+    }
 
 
 def test_the_payload_has_the_size_that_is_said() -> None:
-    """As compact JSON, which is what both contenders send."""
-    assert len(json.dumps(load.payload_of(200), separators=(",", ":"))) == 200
+    """As compact JSON, which is what all contenders send."""
+    for load in cases.CASES.values():
+        assert len(json.dumps(load.payload(), separators=(",", ":"))) == load.size
+        assert cases.Load.parse(load.dump()) == load
 
 
 def test_json_libraries_measures_every_library_and_shape() -> None:

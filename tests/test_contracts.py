@@ -83,7 +83,7 @@ def test_the_protocol_loads_without_a_websocket_library(module: str) -> None:
     assert loaded.returncode == 0, loaded.stderr
     names = set(loaded.stdout.split())
     assert f"iii_trio.{module}" in names
-    assert names.isdisjoint({"trio_websocket", "wsproto", "h11", "rich", "cyclopts", "pytest"})
+    assert names.isdisjoint({"trio_websocket", "websockets", "wsproto", "h11", "rich", "cyclopts", "pytest"})
     assert not any(name.startswith(("iii_trio._link", "iii_trio._client", "iii_trio._handlers")) for name in names)
 
 

@@ -23,13 +23,14 @@ from iii_trio import InitOptions, ReconnectionConfig, TelemetryOptions, errors
 from iii_trio._client.exits import DrainReport
 from iii_trio._client.statistics import ClientStatistics
 from iii_trio._link.trio_websocket import TrioWebSocketTransport
+from iii_trio._link.websockets import WebsocketsTransport
 from iii_trio._session import states
 from iii_trio._types.scalars import SCALARS
 from iii_trio._types.shape import UnknownType
 from iii_trio._types.table import typed
 from iii_trio._wire import messages
 from iii_trio._wire.check import MAX_NESTING
-from iii_trio._wire.codec import MAX_MESSAGE_SIZE
+from iii_trio._wire.codec import MAX_FRAME_SIZE, MAX_MESSAGE_SIZE
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"
@@ -266,6 +267,8 @@ def test_limits_in_the_prose_are_those_of_the_code() -> None:
     sizes = section("wire.md", "Sizes")
     assert f"messages of up to {MAX_MESSAGE_SIZE // MIB} MiB" in sizes
     assert f"a\nmessage of ours may have {TrioWebSocketTransport.MAX_OUTGOING // MIB} MiB" in sizes
+    assert f"over [websockets](options.md#the-transport) {WebsocketsTransport.MAX_OUTGOING // MIB} MiB" in sizes
+    assert f"takes frames of up to {MAX_FRAME_SIZE // MIB} MiB" in sizes
     nesting = f"deeper than {MAX_NESTING}, the frame itself included, so {MAX_NESTING - 1} for a payload"
     assert nesting in section("wire.md", "What the engine cannot decode")
 

@@ -573,13 +573,10 @@ async def test_the_log_is_told_record_by_record(real_url: str, fresh: str) -> No
 
 
 @within(30)
-async def test_traces_are_told(real_url: str, fresh: str) -> None:
-    """Their ids, some time after something happened in them."""
-    told = Told()
+async def test_the_engine_takes_bindings_to_traces(real_url: str, fresh: str) -> None:
+    """It lists them with their config."""
     async with open_iii(real_url) as iii:
-        await iii.on.trace(function_id=f"{fresh}::trace")(told).wait_registered()
-        await iii.register_function(f"{fresh}::work", lambda: None).wait_registered()
-        await iii.trigger(f"{fresh}::work")
-        (event, *_) = await told.wait()
-    assert event["trace_ids"]
-    assert all(len(bytes.fromhex(trace_id)) == 16 for trace_id in event["trace_ids"])
+        ref = iii.on.trace(fresh, "error", function_id=f"{fresh}::trace")(print)
+        await ref.wait_registered()
+        info = await iii.trigger("engine::registered-triggers::info", {"id": ref.triggers[0].id})
+        assert (info["trigger_type"], info["config"]) == ("trace", {"service_name": fresh, "status": "error"})

@@ -27,6 +27,7 @@ from iii_trio import (
     current_invocation,
     open_iii,
 )
+from iii_trio._link.choice import find_transport
 from iii_trio.errors import (
     ConnectionLost,
     Fate,
@@ -291,19 +292,26 @@ async def test_five_mebibytes_travel_both_ways(engine_url: str, fresh: str) -> N
 
 
 @within(60)
-async def test_sixteen_mebibytes_are_the_limit(engine_url: str, fresh: str) -> None:
+async def test_the_largest_message_arrives(engine_url: str, fresh: str) -> None:
     """What is larger is refused here, the connection lives on; a result that is larger is answered with its fault."""
+    limit = find_transport("auto").MAX_OUTGOING
 
     async def produce(size: int) -> str:
         return "x" * size
 
+    async def measure(text: str) -> int:
+        return len(text)
+
     async with open_iii(engine_url) as iii:
         await iii.register_function(f"{fresh}::produce", produce).wait_registered()
-        with pytest.raises(PayloadError, match="16777216"):
-            await iii.trigger(f"{fresh}::produce", "x" * (16 * MIB))
-        with pytest.raises(InvocationError, match="16777216"):
-            await iii.trigger(f"{fresh}::produce", 16 * MIB)
-        assert len(await iii.trigger(f"{fresh}::produce", 16 * MIB - 1_000)) == 16 * MIB - 1_000
+        await iii.register_function(f"{fresh}::measure", measure).wait_registered()
+        with pytest.raises(PayloadError, match=f"at most {limit} "):
+            await iii.trigger(f"{fresh}::measure", "x" * limit)
+        with pytest.raises(InvocationError, match=f"at most {limit} "):
+            await iii.trigger(f"{fresh}::produce", limit)
+        for size in (16 * MIB - 1_000, limit - 1_000):
+            assert await iii.trigger(f"{fresh}::measure", "x" * size) == size
+            assert len(await iii.trigger(f"{fresh}::produce", size)) == size
         assert iii.statistics().connects == 1
 
 

@@ -244,6 +244,8 @@ async def test_nothing_piles_up_behind_a_provider_that_hangs(link: MemoryLink, e
     provider = Provider(holds={"f"})
     async with link.client() as iii:
         await provide(iii, provider)
+        hand_over(link, config={"n": 0})
+        await settle()
         for number in range(50):
             hand_over(link, config={"n": number})
             link.say(type="unregistertrigger", id="b1", trigger_type="webhook")

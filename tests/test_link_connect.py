@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 
+from iii_trio._link.choice import find_transport
 from iii_trio._link.connect import Target, connect, is_fatal
 from iii_trio._link.transport import ConnectFailed, OpenStream
 from iii_trio._wire.urls import parse_url
@@ -20,12 +21,13 @@ from iii_trio.errors import (
     IIIError,
     RegistrationRejectedError,
 )
-from tests._hostile import AnswersHttp, Engine, Network, SpeaksSmtp, listen, unused_port
+from tests._hostile import AnswersHttp, SpeaksSmtp, listen, unused_port
 
 
 def target(url: str = "ws://engine.invalid", *, open_stream: OpenStream | None = None, **options: Any) -> Target:
     said: dict[str, Any] = {"headers": (), "ssl_context": None, "max_message_size": 1000, "timeout": 5}
-    return Target(url=parse_url(url), open_stream=open_stream, **(said | options))
+    transport = find_transport("auto")
+    return Target(url=parse_url(url), transport=transport, open_stream=open_stream, **(said | options))
 
 
 def ignore() -> None:
@@ -133,15 +135,6 @@ async def test_a_tls_context_that_cannot_work(nursery: trio.Nursery) -> None:
         port = await listen(nursery, SpeaksSmtp())
         wanted = target(f"wss://127.0.0.1:{port}", ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         assert isinstance(await why_not(wanted), ConfigurationError)
-
-
-async def test_a_header_that_http_cannot_carry(nursery: trio.Nursery) -> None:
-    """What the HTTP library refuses is a failed attempt with its words."""
-    network = Network(nursery, Engine())
-    error = await why_not(target(open_stream=network.open_stream, headers=(("X-Odd", " spaces around "),)))
-    assert isinstance(error, ConnectFailed)
-    assert "header" in str(error).lower()
-    assert network.streams[0].closed
 
 
 def test_secrets_do_not_show() -> None:

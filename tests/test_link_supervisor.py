@@ -387,4 +387,4 @@ async def test_closed_at_every_step_of_coming_back(nursery: trio.Nursery, autoju
             step += 1
             await wait_all_tasks_blocked()
             assert engine.connections == ()
-        assert step > 50
+        assert step > 40

@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).parents[1]
 LIMIT: Final = 60.0
 """Seconds for any process that a test starts."""
 
-EXTRAS: Final = ("engine", "cli", "testing", "all", "dev", "docs")
+EXTRAS: Final = ("fast", "engine", "cli", "testing", "all", "dev", "docs")
 
 
 def project() -> dict[str, Any]:

@@ -103,5 +103,5 @@ def test_the_extras_in_the_shell_blocks_exist() -> None:
 
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     named = {extra for block in SHELL for group in re.findall(r"\[(.*?)\]", block.text) for extra in group.split(",")}
-    assert named == {"cli", "engine", "dev"}
+    assert named == {"cli", "engine", "fast", "dev"}
     assert named <= set(project["optional-dependencies"])

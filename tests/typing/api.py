@@ -14,6 +14,7 @@ from iii_trio import (
     ClientStatistics,
     DrainReport,
     EnqueueResult,
+    HttpInvocationConfig,
     InitOptions,
     Invocation,
     InvocationError,
@@ -24,11 +25,11 @@ from iii_trio import (
     register_worker,
 )
 from iii_trio.engine import FunctionInfo, TriggerInfo, WorkerInfo
-from iii_trio.errors import Fate
-from iii_trio.http import HttpAuthConfig, HttpInvocationConfig
-from iii_trio.protocol import RegisterFunctionInput
+from iii_trio.errors import Fate, IIIError
+from iii_trio.http import HttpAuthConfig, HttpRequest, HttpResponse
+from iii_trio.protocol import RegisterFunctionInput, RegisterTriggerTypeInput
 from iii_trio.queue import DeadLetter
-from iii_trio.runtime import FunctionRef
+from iii_trio.runtime import FunctionRef, TriggerTypeRef
 from iii_trio.state import (
     IState,
     StateDeleteInput,
@@ -46,7 +47,7 @@ from iii_trio.state import (
 )
 from iii_trio.stream import IStream, StreamChangeEvent, StreamDeleteResult, StreamListGroupsInput, StreamSentEvent
 from iii_trio.testing import EmbeddedEngine, open_engine
-from iii_trio.trigger import TriggerConfig, TriggerHandler
+from iii_trio.trigger import StateTriggerConfig, Trigger, TriggerConfig, TriggerHandler
 
 
 @attrs.frozen
@@ -132,6 +133,30 @@ async def values(event: StateEventData[User], change: StreamChangeEvent) -> None
     config = HttpInvocationConfig(url="https://example.com", auth={"type": "bearer", "token_key": "TOKEN"})
     assert_type(config.auth, HttpAuthConfig | None)
     assert_type(RegisterFunctionInput(id="f", invocation=config).invocation, HttpInvocationConfig | None)
+
+
+async def triggers(iii: III) -> None:
+    @iii.on.subscribe("news", timeout=5)
+    @iii.on.http("POST", "/greet", concurrency=4)
+    async def greet_http(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status_code=200)
+
+    assert_type(greet_http.id, str)
+    assert_type(greet_http.triggers, tuple[Trigger, ...])
+    trigger = iii.register_trigger(type="state", function_id="f", config=StateTriggerConfig(scope="users"))
+    assert_type(trigger, Trigger)
+    assert_type(trigger.error, IIIError | None)
+    assert_type(await iii.on.cron("@daily")(greet).handler({"name": "Ada"}), str)
+    remote = iii.register_function("score", HttpInvocationConfig(url="https://example.com"))
+    assert_type(remote, FunctionRef[Any])
+
+
+async def trigger_types(iii: III, provider: TriggerHandler[dict[str, int]], binding: TriggerConfig[Any]) -> None:
+    ref = iii.register_trigger_type(RegisterTriggerTypeInput(id="webhook", description=""), provider)
+    assert_type(ref, TriggerTypeRef[dict[str, int]])
+    assert_type(ref.register_trigger("f", {"n": 1}), Trigger)
+    assert_type(await ref.fire(binding, 1), Any)
+    ref.unregister()
 
 
 async def engines() -> None:

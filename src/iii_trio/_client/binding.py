@@ -14,7 +14,7 @@ from iii_trio._handlers.providers import Providers
 from iii_trio._session.registry import Registry
 from iii_trio._values.building import build
 from iii_trio._values.services import RegisterServiceInput
-from iii_trio._values.trigger_configs import route_path, route_shape, types_of
+from iii_trio._values.trigger_configs import QUEUE, route_path, route_shape, types_of
 from iii_trio._values.trigger_types import RegisterTriggerTypeInput, TriggerHandler
 from iii_trio._values.triggers import RegisterTriggerInput
 from iii_trio._wire.messages import RegisterTrigger
@@ -82,7 +82,11 @@ class Binding(Registering):
         if frame.trigger_namespace in (None, "default"):
             _check_place(frame)
             _check_route(frame, registry)
-        return Trigger(self._session, self._session.registrar.register(frame), frame)
+        registration = self._session.registrar.register(frame)
+        function = registry.find(frame.function_id)
+        if function is not None and function.handler is not None:
+            function.handler.comes_again |= registry.is_bound(function.id, self._session.namespace, QUEUE)
+        return Trigger(self._session, registration, frame)
 
     def register_trigger_type(
         self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any], handler: TriggerHandler[C]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from types import TracebackType
-from typing import Final, Literal, TypeAlias
 
 import trio
 
@@ -16,22 +15,18 @@ from iii_trio._client.loop_watch import LoopWatch
 from iii_trio._handlers.dispatch import Dispatcher
 from iii_trio._handlers.providers import Providers
 from iii_trio._link.bell import Bell
+from iii_trio._link.choice import TransportName, find_transport
 from iii_trio._link.connect import Target
 from iii_trio._link.connection import Liveness
 from iii_trio._link.reattach_file import ReattachFile
 from iii_trio._link.supervisor import Supervisor
-from iii_trio._link.transport import OpenStream
-from iii_trio._link.trio_websocket import TrioWebSocketTransport
+from iii_trio._link.transport import OpenStream, Transport
 from iii_trio._options import InitOptions, resolve_address
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.session import Session
 from iii_trio._session.trace import Trace
 from iii_trio._wire.urls import parse_url
 from iii_trio.errors import ConfigurationError, IIIError, PayloadError
-
-TransportName: TypeAlias = Literal["auto", "trio-websocket"]
-
-_TRANSPORTS: Final = ("auto", "trio-websocket")
 
 
 def open_iii(
@@ -50,7 +45,8 @@ def open_iii(
     Args:
         url: ``ws://`` or ``wss://`` address; ``III_URL``, or else ``ws://127.0.0.1:49134``, when left out.
         options: Everything else.
-        transport: The WebSocket implementation; ``auto`` takes the best that is installed.
+        transport: The WebSocket implementation. ``auto`` takes ``websockets`` where the extra ``iii-trio[fast]`` is
+            installed, and else ``trio-websocket``, which takes more CPU and sends no message of over 16 MiB.
         open_stream: Opens the byte stream to the engine in place of TCP and TLS: for tests, tunnels and proxies.
 
     Raises (on entering):
@@ -180,13 +176,11 @@ class _Assembly:
     """All parts of one client, put together."""
 
     def __init__(self, url: str | None, options: InitOptions, transport: str, open_stream: OpenStream | None) -> None:
-        if transport not in _TRANSPORTS:
-            raise ConfigurationError(f"there is no transport {transport!r}; there is {' and '.join(_TRANSPORTS)}")
-        target = _target(url, options, open_stream)
+        target = _target(url, options, find_transport(transport), open_stream)
         self._slot, name = NAMES.take(options)
         timer_bell = Bell()
         try:
-            session = _session(name, options, timer_bell)
+            session = _session(name, options, target.transport, timer_bell)
         except PayloadError:
             self.release()
             raise
@@ -230,11 +224,11 @@ class _Assembly:
         NAMES.release(self._slot)
 
 
-def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
+def _session(name: str, options: InitOptions, transport: type[Transport], timer_bell: Bell) -> Session:
     return Session(
         worker_facts(name, options),
         Outbox(options.max_outbox_frames, options.max_outbox_bytes),
-        min(options.max_message_size, TrioWebSocketTransport.MAX_OUTGOING),
+        min(options.max_message_size, transport.MAX_OUTGOING),
         wake_timer=timer_bell.ring,
         heals=options.heal_early_results,
         offline_grace=options.offline_grace,
@@ -244,10 +238,13 @@ def _session(name: str, options: InitOptions, timer_bell: Bell) -> Session:
     )
 
 
-def _target(url: str | None, options: InitOptions, open_stream: OpenStream | None) -> Target:
+def _target(
+    url: str | None, options: InitOptions, transport: type[Transport], open_stream: OpenStream | None
+) -> Target:
     address = resolve_address(url, options)
     return Target(
         url=parse_url(address.url),
+        transport=transport,
         headers=address.headers,
         ssl_context=options.ssl_context,
         open_stream=open_stream,

@@ -18,6 +18,7 @@ from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._values.checks import is_number
 from iii_trio._values.functions import Format, RegisterFunctionInput
 from iii_trio._values.http import HttpInvocationConfig
+from iii_trio._values.trigger_configs import QUEUE
 from iii_trio._wire.registrations import function_frame
 from iii_trio.errors import ClientClosed, ConfigurationError
 
@@ -121,7 +122,7 @@ class Registering(Calls):
             on_connection_lost: What becomes of a handler when the connection over which its invocation came is lost, so
                 that nobody gets its result: ``"finish"`` lets it go on, since what was sent as a void call exists nowhere
                 else; ``"cancel"`` cancels it, and one that waits for its turn never begins. A thread is abandoned, as at
-                the time-out. None means ``"cancel"`` as long as this client binds the function to a durable queue, which
+                the time-out. None means ``"cancel"`` from when this client binds the function to a durable queue, which
                 delivers its work again, and ``"finish"`` otherwise.
 
         Returns:
@@ -153,6 +154,8 @@ class Registering(Calls):
         if described.invocation is None:
             function = _as_function(described.id, handler_or_invocation, concurrency, timeout, on_connection_lost)
             described = _with_formats(described, function)
+            registry, namespace = self._session.registrar.registry, self._session.namespace
+            function.comes_again = registry.is_bound(described.id, namespace, QUEUE)
         elif concurrency is not None or timeout != math.inf or on_connection_lost is not None:
             raise ConfigurationError(
                 f"{described.id!r} has no handler here, so it takes no concurrency, timeout or on_connection_lost"
@@ -265,7 +268,14 @@ def _as_function(
     slots = None if concurrency is None else trio.CapacityLimiter(concurrency)
     if isinstance(handler, FunctionRef):  # two decorators on one handler
         handler = handler.handler
-    return Function(inspect_handler(function_id, handler), concurrency, timeout, slots, on_connection_lost)
+    return Function(
+        inspect_handler(function_id, handler),
+        concurrency,
+        timeout,
+        slots,
+        on_connection_lost,
+        task_name=f"iii handler {function_id}",
+    )
 
 
 def _with_formats(described: RegisterFunctionInput, function: Function) -> RegisterFunctionInput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, Final
 
@@ -53,21 +54,24 @@ class Invocation:
         return self._origin.is_gone
 
 
-_CURRENT: Final[ContextVar[Invocation | None]] = ContextVar("iii_trio_invocation", default=None)
+_CURRENT: Final[ContextVar[Callable[[], Invocation] | None]] = ContextVar("iii_trio_invocation", default=None)
+"""What makes it, since few handlers ask."""
 
 
 def current_invocation() -> Invocation | None:
     """The invocation that the calling task or thread serves; None outside of handlers. Never blocks."""
-    return _CURRENT.get()
+    make = _CURRENT.get()
+    return None if make is None else make()
 
 
 def running_invocation(context: Context) -> Invocation | None:
     """The invocation that a task with this context serves."""
-    return context.get(_CURRENT)
+    make = context.get(_CURRENT)
+    return None if make is None else make()
 
 
-def enter(invocation: Invocation) -> None:
-    """Make `invocation` the current one of this task."""
+def enter(invocation: Callable[[], Invocation]) -> None:
+    """Make the invocation that `invocation` returns, always the same, the current one of this task."""
     _CURRENT.set(invocation)
 
 

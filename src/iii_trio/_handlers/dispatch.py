@@ -25,7 +25,6 @@ from iii_trio._options import OnConnectionLost
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
 from iii_trio._types.table import Misfit
-from iii_trio._values.trigger_configs import QUEUE
 from iii_trio._wire.messages import ErrorBody, InvocationResult, InvokeFunction
 from iii_trio.errors import InvocationError, PayloadError, is_reserved
 
@@ -55,16 +54,29 @@ class Function:
     on_connection_lost: OnConnectionLost | None = None
     """None when nobody said."""
 
+    task_name: str = "iii handler"
+    """What the tasks of its handlers are called."""
+
     active: int = 0
     """Invocations that were accepted and have not ended; one whose thread was abandoned ends when that returns."""
 
-    def ends_with_connection(self, *, comes_again: bool) -> bool:
-        """Whether its handlers are cancelled when their connection is lost: as somebody said, or if their work is not lost.
+    comes_again: bool = False
+    """Whether a durable queue delivers its work again when it is lost."""
 
-        Args:
-            comes_again: Whether a durable queue delivers the work anew.
-        """
-        return comes_again if self.on_connection_lost is None else self.on_connection_lost == "cancel"
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether its handlers are cancelled when their connection is lost: as somebody said, or if no work is lost."""
+        return self.comes_again if self.on_connection_lost is None else self.on_connection_lost == "cancel"
+
+    @property
+    def needs_scope(self) -> bool:
+        """Whether a handler may have to be cancelled by itself. A scope for each is the dearest part of an invocation."""
+        return self.timeout != math.inf or self.ends_with_connection
+
+    @property
+    def has_no_turn(self) -> bool:
+        """Whether a handler runs at once, and waits neither for others of its function nor for a thread."""
+        return self.slots is None and self.signature.is_async
 
 
 @attrs.define
@@ -123,7 +135,11 @@ class Dispatcher:
     _origin: Origin = attrs.field(factory=Origin, init=False)
     """The present connection, or the next."""
 
+    _stopped: str | None = attrs.field(default=None, init=False)
+    """Why the handlers that are left are cancelled, if they are, so that their callers can be told."""
+
     _awaited: set[_Task] = attrs.field(factory=set, init=False)
+    _is_awaited: bool = attrs.field(default=False, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
 
     def dispatch(self, frame: InvokeFunction) -> None:
@@ -152,35 +168,41 @@ class Dispatcher:
         else:
             counters.running += 1
         task = _Task(self, function, frame, self._origin, waits)
+        if not waits and not function.has_no_turn:
+            task.take_places()
         self.active.add(task)
-        name = f"iii handler {frame.function_id}"
-        self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=name)
+        self.nursery.start_soon(self._serve, task, frame, self.session.epoch, name=function.task_name)
 
     def lose_connection(self, reason: str) -> None:
         """The connection is gone: nobody gets what the handlers of its invocations return."""
         self._origin.is_gone = True
         self._origin = Origin()
-        queued = self.session.registrar.registry.bound_to(QUEUE, self.session.namespace)
         for task in self.active:
-            if task.function.ends_with_connection(comes_again=task.frame.function_id in queued):
+            if task.function.ends_with_connection:
                 task.lose(f"the connection of its invocation is gone: {reason}")
 
     async def wait_ended(self, tasks: Iterable[_Task]) -> None:
-        """Wait until these are over. For one waiter at a time: the drain."""
+        """Wait until these are over. For one waiter at a time, the drain, as `wait_idle` is."""
         self._awaited = set(tasks)
-        while self._awaited:
-            await self._news.park()
+        await self._wait(lambda: not self._awaited)
 
     async def wait_idle(self) -> None:
         """Wait until no accepted invocation is left."""
-        while self.active:
-            await self._news.park()
+        await self._wait(lambda: not self.active)
+
+    async def _wait(self, is_over: Callable[[], bool]) -> None:
+        self._is_awaited = True
+        try:
+            while not is_over():
+                await self._news.park()
+        finally:
+            self._is_awaited = False
 
     def stop(self, reason: str) -> None:
         """Cancel what is left, and tell the callers why; what comes in from now on is refused."""
-        self.nursery = None
-        for task in self.active:
-            task.stop(reason)
+        nursery, self.nursery, self._stopped = self.nursery, None, reason
+        if nursery is not None:
+            nursery.cancel_scope.cancel(reason=reason)
 
     def _has_to_wait(self, function: Function) -> bool:
         if function.concurrency is not None and function.active >= function.concurrency:
@@ -195,7 +217,7 @@ class Dispatcher:
         self.ended += 1
         self.active.discard(task)
         self._awaited.discard(task)
-        if self._news and not (self.active and self._awaited):
+        if self._is_awaited and not (self.active and self._awaited):
             self._news.unpark_all()
 
     def _refuse(self, frame: InvokeFunction, error: ErrorBody) -> None:
@@ -213,19 +235,26 @@ class Dispatcher:
             if answer is None:
                 return
             encoded = self._encode(task, frame, answer)
-            await self._wait_room(len(encoded))
+            outbox = self.session.outbox
+            if not outbox.has_room(outbox.results, len(encoded)):
+                await self._wait_room(len(encoded))
             now = trio.current_time()
             self.session.answer(epoch, encoded, age=now - task.accepted_at, now=now)
         finally:
             task.end()
 
     async def _wait_room(self, size: int) -> None:
-        """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get."""
+        """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get.
+
+        At the end of a drain there is no more room to wait for: what is there is sent.
+        """
         outbox = self.session.outbox
         try:
             while not outbox.has_room(outbox.results, size):
                 await self.room.park()
         except trio.Cancelled:
+            if self._stopped is not None:
+                return
             self.session.counters.dropped_results += 1
             raise
 
@@ -254,43 +283,54 @@ class Dispatcher:
             words = f"the handler was cancelled after {task.function.timeout:g} s"
             logger.warning("%r: %s", frame.function_id, words)
             return _failure(frame, ErrorBody(FAILED, words))
-        except _Stopped as stopped:
-            self.counters.cancelled += 1
-            # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
-            code = FAILED if task.has_started else _OVERLOADED.code
-            return _failure(frame, ErrorBody(code, f"this worker is shutting down, and {stopped}"))
+        except trio.Cancelled:
+            if self._stopped is None:
+                raise
+            return self._cut_off(task, self._stopped)
         except BaseExceptionGroup as group:
             # A handler with a nursery of its own may raise both: our cancellation, and what went wrong under it.
             ours, rest = group.split((trio.Cancelled, KeyboardInterrupt))
-            if ours is not None:
-                logger.debug("a cancelled handler of %r raised %r", frame.function_id, rest)
+            if ours is None:
+                return self._failed(frame, group)
+            logger.debug("a cancelled handler of %r raised %r", frame.function_id, rest)
+            if self._stopped is None or ours.subgroup(KeyboardInterrupt) is not None:
                 raise ours from None
-            return self._failed(frame, group)
+            return self._cut_off(task, self._stopped)
         except (Exception, SystemExit) as error:
             return self._failed(frame, error)
         return InvocationResult(frame.invocation_id or "", frame.function_id, result=result)
 
     async def _run(self, task: _Task, frame: InvokeFunction) -> Any:
-        payload, caller = _without_caller(frame.data)
-        metadata, waits_for = take_deadline(frame.metadata)
-        task.scope.deadline = task.accepted_at + waits_for
-        enter(_context(task, caller, metadata))
-        function = task.function
-        handler = function.signature.bind(payload, metadata)
-        with task.scope:
-            if function.slots is not None:
-                await function.slots.acquire_on_behalf_of(task)
-                task.holds_slot = True
-            if function.signature.is_async:
-                task.start()
-                return await handler()
-            return await self._run_in_thread(task, handler)
-        assert task.scope.cancelled_caught
         if task.is_lost:
             raise _Lost
-        if task.stopped is not None:
-            raise _Stopped(task.stopped)
-        raise _Late if trio.current_time() >= task.accepted_at + waits_for else _TimedOut
+        payload, task.caller = _without_caller(frame.data)
+        task.metadata, waits_for = take_deadline(frame.metadata)
+        task.late_at = task.accepted_at + waits_for
+        enter(task.invocation)
+        function = task.function
+        handler = function.signature.bind(payload, task.metadata)
+        if waits_for == math.inf and not function.needs_scope:
+            if function.has_no_turn:
+                task.start()
+                return await handler()
+            return await self._run_in_turn(task, handler)
+        task.scope = scope = trio.CancelScope(deadline=task.late_at)
+        with scope:
+            return await self._run_in_turn(task, handler)
+        assert scope.cancelled_caught
+        if task.is_lost:
+            raise _Lost
+        raise _Late if trio.current_time() >= task.late_at else _TimedOut
+
+    async def _run_in_turn(self, task: _Task, handler: Callable[[], Any]) -> Any:
+        function = task.function
+        if function.slots is not None and not task.holds_slot:
+            await function.slots.acquire_on_behalf_of(task)
+            task.holds_slot = True
+        if function.signature.is_async:
+            task.start()
+            return await handler()
+        return await self._run_in_thread(task, handler)
 
     async def _run_in_thread(self, task: _Task, handler: Callable[[], Any]) -> Any:
         calls = ThreadCalls()
@@ -303,6 +343,13 @@ class Dispatcher:
                 self.counters.abandoned_threads += 1
                 calls.cancel()
             raise
+
+    def _cut_off(self, task: _Task, reason: str) -> InvocationResult:
+        """What the caller of a handler is told that the end of the worker has cancelled."""
+        self.counters.cancelled += 1
+        # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
+        code = FAILED if task.has_started else _OVERLOADED.code
+        return _failure(task.frame, ErrorBody(code, f"this worker is shutting down, and {reason}"))
 
     def _encode(self, task: _Task, frame: InvokeFunction, answer: InvocationResult) -> bytes:
         task.code = None if answer.error is None else answer.error.code
@@ -344,10 +391,6 @@ class _Overloaded(Exception):
     """An invocation that waited has its turn, and the worker already runs as many handlers as it may."""
 
 
-class _Stopped(Exception):
-    """An invocation that the end of the worker has cancelled, and why."""
-
-
 @attrs.define(eq=False)
 class _Task:
     """Where one accepted invocation stands, and what it holds. To trio's threads it is the limiter that tells it."""
@@ -358,11 +401,13 @@ class _Task:
     origin: Origin
     _waits: bool
     accepted_at: float = attrs.field(factory=trio.current_time, init=False)
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
-    """Around the wait for its turn and the handler; the latter's time-out."""
+    scope: trio.CancelScope | None = attrs.field(default=None, init=False)
+    """Around the wait for its turn and the handler, where they can be cancelled by themselves."""
 
-    stopped: str | None = attrs.field(default=None, init=False)
-    """Why the end of the worker has cancelled it, if it has."""
+    caller: str | None = attrs.field(default=None, init=False)
+    metadata: Any = attrs.field(default=None, init=False)
+    late_at: float = attrs.field(default=math.inf, init=False)
+    """When its caller stops waiting."""
 
     is_lost: bool = attrs.field(default=False, init=False)
     """Whether the loss of its connection has cancelled it."""
@@ -377,8 +422,18 @@ class _Task:
     has_started: bool = attrs.field(default=False, init=False)
     """Whether its turn has come, and the handler began to run."""
 
+    _invocation: Invocation | None = attrs.field(default=None, init=False)
     _holds_thread: bool = attrs.field(default=False, init=False)
     _ended: bool = attrs.field(default=False, init=False)
+
+    def take_places(self) -> None:
+        """Take what the handler needs, which is free, before it runs: trio starts the tasks of one batch in any order."""
+        if self.function.slots is not None:
+            self.function.slots.acquire_on_behalf_of_nowait(self)
+            self.holds_slot = True
+        if not self.function.signature.is_async:
+            self._dispatcher.threads.acquire_on_behalf_of_nowait(self)
+            self._holds_thread = True
 
     def start(self) -> None:
         """The handler begins to run, and its time-out with it."""
@@ -388,20 +443,34 @@ class _Task:
             self._waits = False
             self._dispatcher.counters.pending -= 1
             self._dispatcher.counters.running += 1
-        self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
+        if self.scope is not None:
+            self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.function.timeout)
         self.has_started = True
         self._tell("handler.started")
 
-    def stop(self, reason: str) -> None:
-        """Cancel it, and let its caller know."""
-        self.stopped = reason
-        self.scope.cancel(reason=reason)
-
     def lose(self, reason: str) -> None:
-        """Cancel it, unless something else has."""
-        if not self.scope.cancel_called:
+        """Cancel it, unless something else has; one whose task has not run yet never begins."""
+        if self.scope is None:
+            self.is_lost = True
+        elif not self.scope.cancel_called:
             self.is_lost = True
             self.scope.cancel(reason=reason)
+
+    def invocation(self) -> Invocation:
+        """What the handler can ask about it; made when it asks."""
+        if self._invocation is None:
+            frame = self.frame
+            self._invocation = Invocation(
+                id=frame.invocation_id or "",
+                function_id=frame.function_id,
+                caller_worker_id=self.caller,
+                metadata=self.metadata,
+                deadline=None if self.late_at == math.inf else self.late_at,
+                traceparent=frame.traceparent,
+                baggage=frame.baggage,
+                origin=self.origin,
+            )
+        return self._invocation
 
     def end(self) -> None:
         """The invocation is over."""
@@ -437,8 +506,9 @@ class _Task:
 
     async def acquire_on_behalf_of(self, _: object) -> None:
         """Wait for a thread's place in the limiter."""
-        await self._dispatcher.threads.acquire_on_behalf_of(self)
-        self._holds_thread = True
+        if not self._holds_thread:
+            await self._dispatcher.threads.acquire_on_behalf_of(self)
+            self._holds_thread = True
         self.start()
         self.in_thread = True
 
@@ -476,20 +546,6 @@ def sendable(said: object) -> str:
         return str(said).encode(errors="replace").decode()
     except Exception:
         return "(it has no text)"
-
-
-def _context(task: _Task, caller: str | None, metadata: Any) -> Invocation:
-    frame, deadline = task.frame, task.scope.deadline
-    return Invocation(
-        id=frame.invocation_id or "",
-        function_id=frame.function_id,
-        caller_worker_id=caller,
-        metadata=metadata,
-        deadline=None if deadline == math.inf else deadline,
-        traceparent=frame.traceparent,
-        baggage=frame.baggage,
-        origin=task.origin,
-    )
 
 
 def _without_caller(data: Any) -> tuple[Any, str | None]:

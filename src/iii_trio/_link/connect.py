@@ -9,7 +9,6 @@ import attrs
 import trio
 
 from iii_trio._link.transport import ConnectFailed, OpenStream, Transport
-from iii_trio._link.trio_websocket import serve_trio_websocket
 from iii_trio._wire.urls import EngineUrl
 from iii_trio.errors import AuthenticationError, ConfigurationError, HandshakeRefused, IIIError
 
@@ -19,6 +18,7 @@ class Target:
     """Where and how to connect."""
 
     url: EngineUrl
+    transport: type[Transport]
     headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
     ssl_context: ssl.SSLContext | None
     open_stream: OpenStream | None
@@ -38,7 +38,7 @@ async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[]
     with trio.move_on_after(target.timeout):
         stream = await (_open_stream(target) if target.open_stream is None else _open_custom(target.open_stream))
         transport: Transport = await nursery.start(
-            serve_trio_websocket, stream, target.url, target.headers, target.max_message_size, on_pending
+            target.transport.serve, stream, target.url, target.headers, target.max_message_size, on_pending
         )
         return transport
     raise ConnectFailed(f"no connection within {target.timeout:g} s")

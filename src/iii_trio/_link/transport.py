@@ -1,17 +1,20 @@
 """The seam between the client and a WebSocket implementation.
 
-One connection, whole messages, batches of them. The writer task is the only one that sends, the reader task the only one
-that receives. What goes wrong in the implementation, or in trio below it, becomes `LinkLost` or, before the connection is
-open, `ConnectFailed`, `AuthenticationError` or `HandshakeRefused`; nothing else comes out.
+One connection, whole messages, batches of them. There are two implementations behind it, and one set of tests for both.
+The writer task is the only one that sends, the reader task the only one that receives. What goes wrong in the
+implementation, or in trio below it, becomes `LinkLost` or, before the connection is open, `ConnectFailed`,
+`AuthenticationError` or `HandshakeRefused`; nothing else comes out.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import trio
+
+from iii_trio._wire.urls import EngineUrl
 
 OpenStream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens a byte stream to the engine, with TLS on it if there is to be any."""
@@ -19,6 +22,27 @@ OpenStream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 
 class LinkLost(Exception):
     """The connection is gone; the text says how. It never leaves the package."""
+
+    @classmethod
+    def by_close(cls, code: int, reason: str | None) -> Self:
+        """The peer said Close."""
+        said = f" {reason!r}" if reason else ""
+        return cls(f"the engine closed the connection (code {int(code)}{said})")
+
+    @classmethod
+    def by_size(cls, limit: int) -> Self:
+        """A message was larger than we take."""
+        return cls(f"the engine sent a message of more than {limit} bytes")
+
+    @classmethod
+    def by_breach(cls, how: str | None = None) -> Self:
+        """The peer sent what no WebSocket peer may send."""
+        return cls(f"the engine broke the rules of WebSocket{f' ({how})' if how else ''}")
+
+    @classmethod
+    def by_end(cls, fault: str | None) -> Self:
+        """The stream ended without a word, or `fault` broke it."""
+        return cls("the connection ended without a Close" if fault is None else f"the connection broke ({fault})")
 
 
 class ConnectFailed(Exception):
@@ -38,6 +62,28 @@ class Transport(trio.abc.AsyncResource):
 
     MAX_OUTGOING: ClassVar[int]
     """Bytes of the largest message that it can send."""
+
+    @classmethod
+    @abstractmethod
+    async def serve(
+        cls,
+        stream: trio.abc.Stream,
+        url: EngineUrl,
+        headers: Sequence[tuple[str, str]],
+        max_message_size: int,
+        on_pending: Callable[[], None],
+        *,
+        task_status: trio.TaskStatus[Transport] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Do the handshake on `stream`, report the open transport, and close the stream when cancelled.
+
+        `on_pending` is called when `has_pending` has become true: the writer is to `send`, if only nothing.
+
+        Raises:
+            ConnectFailed: The stream ended, or said something that is no handshake.
+            AuthenticationError: HTTP status 401 or 403.
+            HandshakeRefused: Any other status.
+        """
 
     @property
     @abstractmethod

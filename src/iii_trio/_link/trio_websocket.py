@@ -15,9 +15,9 @@ import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
 from iii_trio._link.coalescing import CoalescingStream
-from iii_trio._link.transport import ConnectFailed, LinkLost, Transport
+from iii_trio._link.transport import LinkLost, Transport
+from iii_trio._wire.codec import MAX_FRAME_SIZE
 from iii_trio._wire.urls import EngineUrl
-from iii_trio.errors import AuthenticationError, HandshakeRefused
 
 logger = logging.getLogger("iii_trio")
 
@@ -31,8 +31,8 @@ class TrioWebSocketTransport(Transport):
 
     NAME: ClassVar = "trio-websocket"
 
-    # It cannot send a message in pieces, and the engine takes no larger frame (docs/engine.md, "Sizes").
-    MAX_OUTGOING: ClassVar = 16 * 1024 * 1024
+    # It cannot send a message in pieces.
+    MAX_OUTGOING: ClassVar = MAX_FRAME_SIZE
 
     def __init__(
         self, socket: trio_websocket.WebSocketConnection, stream: CoalescingStream, max_message_size: int
@@ -41,6 +41,47 @@ class TrioWebSocketTransport(Transport):
         self._stream = stream
         self._max_message_size = max_message_size
         self._was_cut = False
+
+    @classmethod
+    async def serve(
+        cls,
+        stream: trio.abc.Stream,
+        url: EngineUrl,
+        headers: Sequence[tuple[str, str]],
+        max_message_size: int,
+        on_pending: Callable[[], None],
+        *,
+        task_status: trio.TaskStatus[Transport] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """See `Transport`. What runs until the stream ends is trio-websocket's own task."""
+        wrapped = CoalescingStream(stream, on_pending)
+        ended_by: ExceptionGroup[Exception] | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                async with trio.open_nursery() as handshake:
+                    # trio-websocket waits for ever when the stream ends in the middle of the handshake.
+                    handshake.start_soon(_cancel_when_hopeless, wrapped, nursery.cancel_scope)
+                    socket = await trio_websocket.wrap_client_stream(
+                        nursery,
+                        wrapped,  # type: ignore[arg-type]  # any stream will do: it asks for no more than the ABC has
+                        url.authority,
+                        url.resource,
+                        extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+                        message_queue_size=_QUEUED_MESSAGES,
+                        max_message_size=max_message_size,
+                        receive_buffer_size=_RECEIVE_BYTES,
+                    )
+                    handshake.cancel_scope.cancel(reason="the handshake is done")
+                wrapped.upgraded = wrapped.corked = True
+                task_status.started(cls(socket, wrapped, max_message_size))
+        except* Exception as group:  # whatever the peer did to the library's task ends this connection and nothing else
+            ended_by = group
+            logger.debug("trio-websocket's task ended with %r", group)
+        finally:
+            await trio.aclose_forcefully(wrapped)
+        if not wrapped.upgraded:
+            # Not in `except*`: Python before 3.11.4 wraps what is raised there in a group.
+            raise wrapped.handshake_error(_words(ended_by)) from None
 
     @property
     def last_received(self) -> float:
@@ -63,10 +104,9 @@ class TrioWebSocketTransport(Transport):
             finally:
                 stream.batching = False
             await stream.flush()
-        # The library sends no Close before it says that the peer broke a rule, so it may refuse to send anything else.
-        except (trio_websocket.ConnectionClosed, LocalProtocolError) as error:
-            raise self._loss(error) from None
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        except LocalProtocolError:  # the library has found a breach, and its reader is about to say so
+            raise LinkLost.by_breach() from None
+        except (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise self._loss(error) from None
         except trio.Cancelled:
             self._was_cut = True
@@ -86,6 +126,8 @@ class TrioWebSocketTransport(Transport):
             # Behind half a frame, and at a stream that has ended, there is nothing to say and nobody to wait for.
             if not self._was_cut and not stream.ended:
                 stream.corked = False
+                if stream.has_pending:
+                    await stream.flush()
                 await self._socket.aclose()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             logger.debug("the connection broke while it was closed")
@@ -93,63 +135,19 @@ class TrioWebSocketTransport(Transport):
             await trio.aclose_forcefully(stream)
 
     def _loss(self, error: Exception) -> LinkLost:
-        reason = error.reason if isinstance(error, trio_websocket.ConnectionClosed) else None
-        if reason is not None and reason.reason == f"Exceeded maximum message size: {self._max_message_size} bytes":
-            return LinkLost(f"the engine sent a message of more than {self._max_message_size} bytes")
-        if reason is not None and reason.code != _ABNORMAL:
-            said = f" {reason.reason!r}" if reason.reason else ""
-            return LinkLost(f"the engine closed the connection (code {reason.code}{said})")
-        if self._stream.fault is not None:
-            return LinkLost(f"the connection broke ({self._stream.fault})")
-        return LinkLost("the connection ended without a Close")
-
-
-async def serve_trio_websocket(
-    stream: trio.abc.Stream,
-    url: EngineUrl,
-    headers: Sequence[tuple[str, str]],
-    max_message_size: int,
-    on_pending: Callable[[], None],
-    *,
-    task_status: trio.TaskStatus[TrioWebSocketTransport] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Do the handshake on `stream`, report the transport, and run trio-websocket's own task until the stream ends.
-
-    Raises:
-        ConnectFailed: The stream ended, or said something that is no handshake.
-        AuthenticationError: HTTP status 401 or 403.
-        HandshakeRefused: Any other status.
-    """
-    wrapped = CoalescingStream(stream, on_pending)
-    opened = False
-    ended_by: ExceptionGroup[Exception] | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            async with trio.open_nursery() as handshake:
-                # trio-websocket waits for ever when the stream ends in the middle of the handshake.
-                handshake.start_soon(_cancel_when_hopeless, wrapped, nursery.cancel_scope)
-                socket = await trio_websocket.wrap_client_stream(
-                    nursery,
-                    wrapped,  # type: ignore[arg-type]  # any stream will do: it asks for no more than the ABC has
-                    url.authority,
-                    url.resource,
-                    extra_headers=[(name.encode(), value.encode()) for name, value in headers],
-                    message_queue_size=_QUEUED_MESSAGES,
-                    max_message_size=max_message_size,
-                    receive_buffer_size=_RECEIVE_BYTES,
-                )
-                handshake.cancel_scope.cancel(reason="the handshake is done")
-            opened = True
-            wrapped.corked = True
-            task_status.started(TrioWebSocketTransport(socket, wrapped, max_message_size))
-    except* Exception as group:  # whatever the peer did to the library's task ends this connection and nothing else
-        ended_by = group
-        logger.debug("trio-websocket's task ended with %r", group)
-    finally:
-        await trio.aclose_forcefully(wrapped)
-    if not opened:
-        # Not in `except*`: Python before 3.11.4 wraps what is raised there in a group.
-        raise _refusal(ended_by, wrapped) from None
+        if not isinstance(error, trio_websocket.ConnectionClosed):
+            return LinkLost.by_end(self._stream.fault)
+        reason = error.reason
+        if reason is None:  # the library's own task died of what the peer sent
+            return LinkLost.by_breach()
+        if reason.reason == f"Exceeded maximum message size: {self._max_message_size} bytes":
+            return LinkLost.by_size(self._max_message_size)
+        if reason.code == _ABNORMAL:
+            return LinkLost.by_end(self._stream.fault)
+        # The codec reports a breach as if the peer had said Close, but only a real Close is answered.
+        if not self._stream.said_close:
+            return LinkLost.by_breach(reason.reason)
+        return LinkLost.by_close(reason.code, reason.reason)
 
 
 async def _cancel_when_hopeless(stream: CoalescingStream, scope: trio.CancelScope) -> None:
@@ -157,18 +155,7 @@ async def _cancel_when_hopeless(stream: CoalescingStream, scope: trio.CancelScop
     scope.cancel(reason="no handshake can come of this stream")
 
 
-def _refusal(group: BaseExceptionGroup[Exception] | None, stream: CoalescingStream) -> Exception:
-    """The one error that stands for a failed handshake."""
-    status = stream.refusal
-    if status in (401, 403):
-        return AuthenticationError(f"the server refused the login with HTTP status {status}", code=str(status))
-    if status is not None:
-        return HandshakeRefused(f"the server answered the WebSocket handshake with HTTP status {status}", status=status)
-    if stream.fault is not None:
-        return ConnectFailed(f"the WebSocket handshake failed: {stream.fault}")
-    if group is None:
-        return ConnectFailed("the connection ended before the WebSocket handshake was done")
-    error: BaseException = group
+def _words(error: BaseException | None) -> str | None:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return ConnectFailed(f"the WebSocket handshake failed: {str(error) or type(error).__name__}")
+    return None if error is None else str(error) or type(error).__name__

@@ -165,15 +165,14 @@ class Registry:
         """What was taken off the list by `retire`."""
         return [registration for table in self._retired.values() for registration in table.values()]
 
-    def bound_to(self, trigger_type: str, namespace: str) -> set[str]:
-        """The functions of a namespace that bindings of this client to a trigger type name, or did until they retired."""
-        bindings = [*self._tables[RegisterTrigger].values(), *self._retired[RegisterTrigger].values()]
-        frames = [each.frame for each in bindings if isinstance(each.frame, RegisterTrigger)]
-        return {
-            frame.function_id
-            for frame in frames
-            if frame.trigger_type == trigger_type and (frame.namespace or "default") == namespace
-        }
+    def is_bound(self, function_id: str, namespace: str, trigger_type: str) -> bool:
+        """Whether a binding of this client lets a trigger type run a function."""
+        return any(
+            (frame.function_id, frame.namespace or "default", frame.trigger_type)
+            == (function_id, namespace, trigger_type)
+            for each in self.of(RegisterTrigger)
+            if isinstance(frame := each.frame, RegisterTrigger)
+        )
 
     def remove(self, registration: Registration) -> bool:
         """Take something off the list; False when it was not there any more."""

@@ -21,7 +21,7 @@ from iii_trio._session.calls import Call, Calls, error_of
 from iii_trio._session.engine_identity import QUESTION, WORKERS_LIST
 from iii_trio._session.events import Conflict, Counters, Event, Fatal, Misplaced, Ready, Withdrawn
 from iii_trio._session.ghosts import Ghosts
-from iii_trio._session.healing import PROMPT, Healing
+from iii_trio._session.healing import DELAY, PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
 from iii_trio._session.outbox import Outbox
 from iii_trio._session.placement import DEFAULT_NAMESPACE, WORKERS_INFO, is_in_default, whereabouts
@@ -64,6 +64,9 @@ class Session:
 
     wake_timer: Callable[[], None] = attrs.field(default=lambda: None)
     """Called whenever `next_deadline` comes earlier than before."""
+
+    armed_for: float = attrs.field(default=math.inf, init=False)
+    """When the timer will call `expire`: what is due later needs no waking."""
 
     offline_grace: float = math.inf
     """Seconds after a loss for which calls wait for the next connection; then they are refused."""
@@ -252,11 +255,10 @@ class Session:
 
     def call(self, call: Call, frame: bytes) -> None:
         """Queue a call that waits for its answer."""
-        earliest = self.calls.next_deadline()
         self.calls.add(call)
         self.outbox.calls.put(call, frame)
         self.wake_writer()
-        if call.deadline < earliest:
+        if call.deadline < self.armed_for:
             self.wake_timer()
 
     def send(self, frame: bytes) -> None:
@@ -308,10 +310,8 @@ class Session:
             return
         self.outbox.results.put(object(), frame)
         self.wake_writer()
-        if self.heals and age < PROMPT:
-            idle = not self.healing
-            if self.healing.keep(frame, now) and idle:
-                self.wake_timer()
+        if self.heals and age < PROMPT and self.healing.keep(frame, now) and now + DELAY < self.armed_for:
+            self.wake_timer()
 
     def _may_ask(self) -> bool:
         """Whether what stands by is asked for: a client that is about to end takes nothing over."""

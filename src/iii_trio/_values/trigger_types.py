@@ -42,7 +42,7 @@ class TriggerConfig(Generic[C]):
     """
 
     id: str
-    """Id of the binding. The same id may come again, and then replaces what was there."""
+    """Id of the binding."""
 
     function_id: str
     """Function to call when it fires."""
@@ -60,8 +60,9 @@ class TriggerConfig(Generic[C]):
 class TriggerHandler(ABC, Generic[C]):
     """What provides a trigger type: it is told of each binding, and calls the bound function when its time has come.
 
-    Both methods may be async or not. The engine tells of bindings again after every reconnection, and of those that existed
-    before the type did, so a binding whose id is known replaces the old one.
+    Both methods may be async or not; what is not async runs in a thread. Each binding is told once, whatever the connection,
+    also one that existed before the type did. One that comes back changed ends before it begins anew. Of one binding the
+    next word comes when the last one was dealt with; others do not wait. When the client ends nothing is told.
 
     Source: the references' ``TriggerHandler``.
     """

@@ -22,10 +22,14 @@ from iii_trio._values.strict import strict_converter
 from iii_trio._wire import messages
 from iii_trio._wire.check import MAX_NESTING, find_fault, jsonable
 from iii_trio._wire.messages import Frame, Ignored, TelemetryFrame
+from iii_trio._wire.plain import PLAIN_STRUCTURE, PLAIN_UNSTRUCTURE
 from iii_trio.errors import PayloadError
 
 MAX_MESSAGE_SIZE: Final = 64 * 1024 * 1024
 """What the engine takes in one message, in bytes; one more and it drops the connection."""
+
+MAX_FRAME_SIZE: Final = 16 * 1024 * 1024
+"""What it takes in one WebSocket frame, of which a message may have several (docs/wire.md, "Sizes")."""
 
 
 class UndecodableFrame(Exception):
@@ -84,8 +88,12 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
     if (b"null" in encoded or _may_be_deep(encoded)) and (fault := _fault(tree)):
         raise fault
     if len(encoded) > max_size:
-        raise PayloadError(f"the message would have {len(encoded)} bytes, and at most {max_size} can be sent")
+        advice = _IN_PIECES if max_size == MAX_FRAME_SIZE and len(encoded) <= MAX_MESSAGE_SIZE else ""
+        raise PayloadError(f"the message would have {len(encoded)} bytes, and at most {max_size} can be sent{advice}")
     return encoded
+
+
+_IN_PIECES: Final = "; trio-websocket sends no more at once, the transport websockets does (pip install iii-trio[fast])"
 
 
 def _may_be_deep(encoded: bytes) -> bool:
@@ -118,7 +126,11 @@ def _make_converter() -> Converter:
 
 
 def _structure_fn(cls: type[Frame]) -> Callable[[Any, Any], Frame]:
-    return make_dict_structure_fn(cls, _CONVERTER)
+    full: Callable[[Any, Any], Frame] = make_dict_structure_fn(cls, _CONVERTER)
+    plain = PLAIN_STRUCTURE.get(cls)
+    if plain is None:
+        return full
+    return lambda tree, _: plain(tree) or full(tree, None)
 
 
 def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
@@ -127,18 +139,21 @@ def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
     types = get_type_hints(cls)
     values = {field.name: field.default for field in attrs.fields(cls) if types[field.name] is messages.Json}
     always: Any = {name: override(omit_if_default=False) for name in (*cls.ALWAYS, *values)}
-    plain = make_dict_unstructure_fn(cls, _CONVERTER, _cattrs_omit_if_default=True, **always)
+    full = make_dict_unstructure_fn(cls, _CONVERTER, _cattrs_omit_if_default=True, **always)
     kind = cls.TYPE
     omitted = [(name, default) for name, default in values.items() if name not in cls.ALWAYS]
 
     def unstructure(frame: Frame) -> dict[str, Any]:
-        tree = {"type": kind, **plain(frame)}
+        tree = {"type": kind, **full(frame)}
         for name, default in omitted:
             if tree[name] is default:
                 del tree[name]
         return tree
 
-    return unstructure
+    plain = PLAIN_UNSTRUCTURE.get(cls)
+    if plain is None:
+        return unstructure
+    return lambda frame: plain(frame) or unstructure(frame)
 
 
 _CONVERTER: Final = _make_converter()

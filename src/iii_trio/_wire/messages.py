@@ -61,7 +61,7 @@ Action: TypeAlias = VoidAction | EnqueueAction
 # ---- both directions ------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.define  # not frozen, which would make it twice as dear: there is one for every call
 class InvokeFunction:
     """Run a function: ours to the engine's choice of worker, or the engine's to us."""
 
@@ -78,7 +78,7 @@ class InvokeFunction:
     baggage: str | None = None
 
 
-@attrs.frozen
+@attrs.define  # not frozen, which would make it twice as dear: there is one for every call
 class InvocationResult:
     """The answer to one `InvokeFunction`; `error` wins over `result`, and neither means "no value"."""
 

@@ -1,0 +1,261 @@
+"""The fast transport: the codec of the library `websockets`, without its I/O, on a stream of ours.
+
+There is no task and no queue between the socket and the client: the reader task feeds the codec, and the writer task sends
+what the codec makes of a whole batch in one go. The library's own shells, and with them its keepalive, are not used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Final, cast
+
+import trio
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidState, PayloadTooBig
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Event, State
+from websockets.uri import WebSocketURI
+
+from iii_trio._link.transport import LinkLost, Transport
+from iii_trio._link.watched import FLOOD, MAX_UNASKED, WatchedStream
+from iii_trio._wire.codec import MAX_FRAME_SIZE, MAX_MESSAGE_SIZE
+from iii_trio._wire.urls import EngineUrl
+
+logger = logging.getLogger("iii_trio")
+
+_RECEIVE_BYTES: Final = 64 * 1024
+
+# The library counts a control frame between two fragments as part of the message. What it allows above our limit is room
+# for one, so that a ping cannot end a message which is just large enough; the limit itself is checked here.
+_CONTROL_FRAME: Final = 125
+
+# The library's logger would write headers and payloads to whoever listens at DEBUG, and the login is a header.
+_SILENT: Final = logging.Logger("iii_trio.websockets", logging.CRITICAL + 1)
+
+
+class WebsocketsTransport(Transport):
+    """One WebSocket of websockets' codec."""
+
+    NAME: ClassVar = "websockets"
+    MAX_OUTGOING: ClassVar = MAX_MESSAGE_SIZE
+
+    def __init__(
+        self, protocol: ClientProtocol, stream: WatchedStream, max_message_size: int, on_pending: Callable[[], None]
+    ) -> None:
+        self._protocol = protocol
+        self._stream = stream
+        self._max_message_size = max_message_size
+        self._on_pending = on_pending
+        self._unasked: list[bytes] = []
+        self._unasked_bytes = 0
+        self._message: bytearray | None = None
+        """The fragments of a message that has not ended."""
+
+        self._is_text = True
+        self._early: list[str | bytes] = []
+        """Messages that came in one piece with the end of the handshake."""
+
+        self._verdict: LinkLost | None = None
+        """Why we gave the connection up, if it was us."""
+
+        self._is_mute = False
+        """Whether a goodbye is of no use: half a frame may be on the wire, or nobody reads."""
+
+    @classmethod
+    async def serve(
+        cls,
+        stream: trio.abc.Stream,
+        url: EngineUrl,
+        headers: Sequence[tuple[str, str]],
+        max_message_size: int,
+        on_pending: Callable[[], None],
+        *,
+        task_status: trio.TaskStatus[Transport] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """See `Transport`."""
+        watched = WatchedStream(stream)
+        uri = WebSocketURI(url.tls, url.host, url.port, url.path, url.query)
+        protocol = ClientProtocol(uri, max_size=max_message_size + _CONTROL_FRAME, logger=_SILENT)
+        try:
+            try:
+                await _shake_hands(protocol, watched, headers)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise watched.handshake_error(None) from None
+            if not watched.upgraded:
+                raise watched.handshake_error(_words(protocol.handshake_exc))
+            transport = cls(protocol, watched, max_message_size, on_pending)
+            _, *frames = protocol.events_received()  # the first is the answer to the handshake
+            transport._early = transport._take(frames)
+            task_status.started(transport)
+            await trio.sleep_forever()
+        finally:
+            await trio.aclose_forcefully(watched)
+
+    @property
+    def last_received(self) -> float:
+        """See `Transport`."""
+        return self._stream.last_received
+
+    @property
+    def has_pending(self) -> bool:
+        """See `Transport`."""
+        return bool(self._unasked)
+
+    async def send(self, messages: Sequence[bytes]) -> None:
+        """See `Transport`. A message larger than a frame may be goes out in several."""
+        if self._stream.ended:
+            raise self._loss()
+        send_text = self._protocol.send_text
+        try:
+            for message in messages:
+                if len(message) <= MAX_FRAME_SIZE:
+                    send_text(message)
+                else:
+                    await self._send_in_pieces(message)
+            await self._flush()
+        except (InvalidState, trio.BrokenResourceError, trio.ClosedResourceError):
+            raise self._loss() from None
+        except trio.Cancelled:
+            self._is_mute = True
+            raise
+
+    async def receive(self) -> Sequence[str | bytes]:
+        """See `Transport`. No message is held across a checkpoint, so a cancelled call has nothing to lose."""
+        protocol = self._protocol
+        if self._early:
+            await trio.lowlevel.checkpoint()
+            early, self._early = self._early, []
+            return early
+        while self._verdict is None and protocol.state is State.OPEN:
+            try:
+                data = await self._stream.receive_some(_RECEIVE_BYTES)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                break
+            if data:
+                protocol.receive_data(data)
+            else:
+                protocol.receive_eof()
+            if messages := self._take(protocol.events_received()):
+                return messages
+        raise self._loss()
+
+    async def aclose(self) -> None:
+        """See `Transport`. After a Close of the peer, or what no peer may send, nobody is waited for."""
+        protocol, stream = self._protocol, self._stream
+        try:
+            if not self._is_mute and not stream.ended:
+                waits = protocol.state is State.OPEN
+                if waits:
+                    protocol.send_close(CloseCode.NORMAL_CLOSURE)
+                await self._flush()
+                while waits and protocol.close_rcvd is None and protocol.parser_exc is None:
+                    data = await stream.receive_some(_RECEIVE_BYTES)
+                    if not data:
+                        break
+                    protocol.receive_data(data)
+                    protocol.events_received()
+                    protocol.data_to_send()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            logger.debug("the connection broke while it was closed")
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _send_in_pieces(self, message: bytes) -> None:
+        # Each piece is sent before the next is masked, which is another copy; pongs may go between them.
+        rest = memoryview(message)
+        self._protocol.send_text(rest[:MAX_FRAME_SIZE], fin=False)
+        for begin in range(MAX_FRAME_SIZE, len(message), MAX_FRAME_SIZE):
+            await self._flush()
+            end = begin + MAX_FRAME_SIZE
+            self._protocol.send_continuation(rest[begin:end], fin=end >= len(message))
+
+    async def _flush(self) -> None:
+        data = b"".join([*self._unasked, *self._protocol.data_to_send()])
+        self._unasked.clear()
+        self._unasked_bytes = 0
+        await self._stream.send_all(data)
+
+    def _take(self, events: list[Event]) -> list[str | bytes]:
+        """The messages among what the codec has found; what it wants to answer is left to the writer."""
+        messages: list[str | bytes] = []
+        try:
+            for frame in cast("list[Frame]", events):
+                if frame.opcode is Opcode.TEXT and frame.fin and len(frame.data) <= self._max_message_size:
+                    messages.append(str(frame.data, "utf-8"))
+                elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and self._put_together(frame):
+                    messages.append(self._end_message())
+        except LinkLost as verdict:
+            self._give_up(CloseCode.MESSAGE_TOO_BIG, verdict)
+        except UnicodeDecodeError:
+            self._give_up(CloseCode.INVALID_DATA, LinkLost.by_breach("text that is no UTF-8"))
+        self._collect(self._protocol.data_to_send())
+        return messages
+
+    def _put_together(self, frame: Frame) -> bool:
+        """Add a data frame to the message that it is part of; returns whether it is the last."""
+        if frame.opcode is Opcode.CONT and self._message is not None:
+            self._message += frame.data
+        else:
+            self._message, self._is_text = bytearray(frame.data), frame.opcode is Opcode.TEXT
+        if len(self._message) > self._max_message_size:
+            raise LinkLost.by_size(self._max_message_size)
+        return frame.fin
+
+    def _end_message(self) -> str | bytes:
+        assert self._message is not None
+        message, self._message = self._message, None
+        return str(message, "utf-8") if self._is_text else bytes(message)
+
+    def _collect(self, answers: Iterable[bytes]) -> None:
+        """Keep what the codec answers by itself, pongs and a Close, for the writer."""
+        for answer in answers:
+            if answer:  # the empty one stands for the end of the stream
+                self._unasked.append(answer)
+                self._unasked_bytes += len(answer)
+        if self._unasked_bytes > MAX_UNASKED:
+            self._is_mute = True
+            self._verdict = self._verdict or LinkLost.by_end(FLOOD)
+        elif self._unasked:
+            self._on_pending()
+
+    def _give_up(self, code: CloseCode, verdict: LinkLost) -> None:
+        self._message = None
+        self._verdict = verdict
+        if self._protocol.state is State.OPEN:
+            self._protocol.fail(code)
+
+    def _loss(self) -> LinkLost:
+        """How the connection was lost. Reader and writer each get an exception of their own."""
+        error, close = self._protocol.parser_exc, self._protocol.close_rcvd
+        if self._verdict is not None:
+            return LinkLost(*self._verdict.args)
+        if close is not None:
+            return LinkLost.by_close(close.code, close.reason)
+        if isinstance(error, PayloadTooBig):
+            return LinkLost.by_size(self._max_message_size)
+        if error is not None and not isinstance(error, EOFError):
+            return LinkLost.by_breach(_words(error))
+        return LinkLost.by_end(self._stream.fault)
+
+
+async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers: Sequence[tuple[str, str]]) -> None:
+    """Ask for the upgrade, and mark the stream as upgraded if it was granted."""
+    request = protocol.connect()
+    for name, value in headers:
+        request.headers[name] = value
+    protocol.send_request(request)
+    await stream.send_all(b"".join(protocol.data_to_send()))
+    while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
+        data = await stream.receive_some(_RECEIVE_BYTES)
+        if stream.hopeless.is_set():
+            return
+        protocol.receive_data(data)
+    if protocol.handshake_exc is None:
+        stream.upgraded = True
+
+
+def _words(error: BaseException | None) -> str | None:
+    if error is None:
+        return None
+    return str(error.__cause__ or error) or type(error).__name__
