@@ -95,9 +95,8 @@ async def test_state_tells_of_writes_and_deletions(engine_url: str, fresh: str) 
 
         await changed.wait_registered()
         await iii.trigger("state::set", {"scope": f"{fresh}-other", "key": "k", "value": 0})
-        for function, value in (("set", 1), ("set", 2), ("delete", None)):
+        for count, (function, value) in enumerate((("set", 1), ("set", 2), ("delete", None)), start=1):
             await iii.trigger(f"state::{function}", {"scope": fresh, "key": "k", "value": value})
-            count = len(told) + 1
             await until(lambda wanted=count: len(told) == wanted)  # type: ignore[misc]
     assert [(event.event_type, event.old_value, event.new_value) for event, _ in told] == [
         (StateEventType.CREATED, None, 1),

@@ -230,6 +230,7 @@ async def test_one_binding_is_served_in_order(link: MemoryLink) -> None:
     async with link.client() as iii:
         await provide(iii, provider)
         hand_over(link, "b1", "slow")
+        await settle()
         link.say(type="unregistertrigger", id="b1", trigger_type="webhook")
         hand_over(link, "b2", "quick")
         await settle()
@@ -387,6 +388,7 @@ async def test_a_provider_that_fails_to_end_a_binding_has_ended_it(
     async with link.client() as iii:
         await provide(iii, provider)
         hand_over(link)
+        await settle()
         link.say(type="unregistertrigger", id="b1", trigger_type="webhook")
         await settle()
         hand_over(link)

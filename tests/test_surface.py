@@ -265,7 +265,7 @@ async def test_a_function_is_required_by_either_name(link: MemoryLink) -> None:
             iii.register_function(handler_or_invocation=print)  # type: ignore[call-overload]
         with pytest.raises(ConfigurationError, match="two names of one argument"):
             iii.register_function("f", print, func="f")  # type: ignore[call-overload]
-        with pytest.raises(ConfigurationError, match="'f' needs a handler"):
+        with pytest.raises(ConfigurationError, match="the handler of 'f' must be callable, or an HttpInvocationConfig"):
             iii.register_function("f")  # type: ignore[call-overload]
         ref = iii.register_function(func="f", handler_or_invocation=print)
         assert ref.id == "f"

@@ -223,7 +223,9 @@ def _one_of(function_id: FunctionName | None, func: FunctionName | None) -> Func
 def _with_invocation(described: RegisterFunctionInput, handler_or_invocation: Any) -> RegisterFunctionInput:
     """The description with where the engine finds the function, if it is told so here."""
     if handler_or_invocation is None and described.invocation is None:
-        raise ConfigurationError(f"{described.id!r} needs a handler, or an HttpInvocationConfig")
+        raise ConfigurationError(
+            f"the handler of {described.id!r} must be callable, or an HttpInvocationConfig, not NoneType"
+        )
     if handler_or_invocation is not None and described.invocation is not None:
         raise ConfigurationError(f"{described.id!r} has an invocation already, and needs nothing beside it")
     if isinstance(handler_or_invocation, HttpInvocationConfig):
