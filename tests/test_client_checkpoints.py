@@ -9,7 +9,9 @@ import trio.testing
 from trio.testing import assert_checkpoints, assert_no_checkpoints
 
 from iii_trio import TriggerAction, connect_iii, current_invocation, open_iii
+from tests._operations import OPERATIONS
 from tests.conftest import MemoryLink
+from tests.test_client_custom_streams import Shelf
 
 
 async def _echo(data: Any) -> Any:
@@ -30,6 +32,14 @@ async def test_every_async_method_checkpoints(link: MemoryLink) -> None:
             await iii.trigger("echo")
         with assert_checkpoints():
             await iii.trigger("echo", action=TriggerAction.Void())
+        stream = iii.create_stream("todos", Shelf())
+        with assert_checkpoints():
+            await stream.wait_registered()
+        with assert_checkpoints():
+            await stream.wait_registered()
+        for operation in OPERATIONS.values():
+            with assert_checkpoints():
+                await operation(iii)
         with assert_checkpoints():
             await iii.aclose()
         with assert_checkpoints():
@@ -68,4 +78,6 @@ async def test_no_sync_method_checkpoints(link: MemoryLink) -> None:
             repr(ref)
             assert ref.id == "echo"
             ref.unregister()
+            iii.create_stream("todos", Shelf()).unregister()
+            iii.on_functions_available(lambda functions: None)()
             current_invocation()

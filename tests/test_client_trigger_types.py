@@ -220,7 +220,7 @@ async def test_firing_calls_the_function_where_the_binding_says(link: MemoryLink
         for function_id in ("f", "missing"):
             other.register_trigger(type="webhook", function_id=function_id, metadata={"m": 1}, trigger_namespace="shop")
         await settle()
-        found, missing = provider.bindings
+        found, missing = sorted(provider.bindings, key=lambda binding: binding.function_id)
         assert await ref.fire(found, "x") == ["x", {"m": 1}]
         assert await ref.fire(found, action=TriggerAction.Void()) is None
         with pytest.raises(IIIError, match="function_not_found"):

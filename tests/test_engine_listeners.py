@@ -127,6 +127,30 @@ async def test_a_worker_that_may_not_register_itself_is_refused_for_good() -> No
 
 
 @within(30)
+async def test_listings_do_without_what_a_listener_forbids() -> None:
+    """What it allows is listed, with None where the details are forbidden; a listing that is forbidden itself says so."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    rows = [name, "engine::functions::list", "engine::registered-triggers::list"]
+    details = ["engine::functions::info", "engine::registered-triggers::info", "engine::workers::list"]
+    async with (
+        _a_listener_that_grants(allowed_functions=rows, forbidden_functions=details) as (iii, url, token),
+        open_iii(url, InitOptions(token=token)) as guest,
+    ):
+        iii.register_function(name, lambda: "served", request_format={"type": "null"})
+        config, metadata = {"scope": name}, {"m": 1}
+        trigger = iii.register_trigger(type="state", function_id=name, config=config, metadata=metadata)
+        await trigger.wait_registered()
+        (whole,) = [row for row in await iii.list_functions() if row.function_id == name]
+        (known,) = [row for row in await guest.list_functions() if row.function_id == name]
+        assert (whole.request_format, known.request_format) == ({"type": "null"}, None)
+        (binding,) = [row for row in await guest.list_triggers() if row.id == trigger.id]
+        assert (binding.config, binding.metadata) == (config, None)
+        with pytest.raises(InvocationError) as caught:
+            await guest.list_workers()
+        assert (caught.value.code, caught.value.fate) == ("FORBIDDEN", Fate.NOT_RUN)
+
+
+@within(30)
 async def test_a_function_that_is_refused_without_a_word_cannot_be_seen() -> None:
     """The engine tells nobody: the registration looks like one that was accepted, and calls find no function."""
     async with (

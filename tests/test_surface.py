@@ -34,7 +34,6 @@ METHODS: Final[dict[str, Any]] = SURFACE["client"]["methods"]
 
 _CHANNELS: Final = "comes with the channels"
 _TELEMETRY: Final = "comes with the telemetry"
-_LISTINGS: Final = "the client does not ask for listings yet"
 
 OPEN: Final[dict[str, str]] = {
     "iii_trio.Logger": _TELEMETRY,
@@ -50,11 +49,6 @@ OPEN: Final[dict[str, str]] = {
     "iii_trio.channel.WritableStream": _CHANNELS,
     "iii_trio.internal.InternalHttpRequest": _CHANNELS,
     "III.create_channel": _CHANNELS,
-    "III.create_stream": "the client does not offer streams yet",
-    "III.list_functions": _LISTINGS,
-    "III.list_triggers": _LISTINGS,
-    "III.list_workers": _LISTINGS,
-    "III.on_functions_available": _LISTINGS,
 }
 """What the references have and the package does not: name and reason. Each entry has to be true."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import Any, assert_type
 
 import attrs
@@ -23,9 +24,11 @@ from iii_trio import (
     open_iii,
     register_worker,
 )
+from iii_trio.engine import FunctionInfo, TriggerInfo, WorkerInfo
 from iii_trio.errors import Fate, IIIError
 from iii_trio.http import HttpAuthConfig, HttpRequest, HttpResponse
 from iii_trio.protocol import RegisterFunctionInput, RegisterTriggerTypeInput
+from iii_trio.queue import DeadLetter
 from iii_trio.runtime import FunctionRef, TriggerTypeRef
 from iii_trio.state import (
     IState,
@@ -42,7 +45,7 @@ from iii_trio.state import (
     UpdateOp,
     UpdateSet,
 )
-from iii_trio.stream import StreamChangeEvent, StreamSentEvent
+from iii_trio.stream import IStream, StreamChangeEvent, StreamDeleteResult, StreamListGroupsInput, StreamSentEvent
 from iii_trio.testing import EmbeddedEngine, open_engine
 from iii_trio.trigger import StateTriggerConfig, Trigger, TriggerConfig, TriggerHandler
 
@@ -160,3 +163,30 @@ async def engines() -> None:
     async with open_engine(port=0) as engine:
         assert_type(engine, EmbeddedEngine)
         assert_type(engine.url, str)
+
+
+async def operations(iii: III) -> None:
+    assert_type(await iii.state.get(scope="s", key="k"), Any)
+    assert_type(await iii.state.set(scope="s", key="k", value=User("Ada")), StateSetResult[Any])
+    ops = [UpdateSet(path="name", value="Bob")]
+    assert_type(await iii.state.update(scope="s", key="k", ops=ops), StateUpdateResult[Any])
+    assert_type(await iii.state.list({"scope": "s"}), builtins.list[Any])
+    streams: IStream[Any] = iii.streams
+    assert_type(await streams.list_groups(StreamListGroupsInput(stream_name="s")), builtins.list[str])
+    assert_type(await iii.streams.delete(stream_name="s", group_id="g", item_id="i"), StreamDeleteResult)
+    assert_type(await iii.queues.redrive_message("jobs", "id"), bool)
+    assert_type(await iii.queues.dlq_messages("jobs", limit=1), builtins.list[DeadLetter])
+    await iii.create_stream("s", streams).wait_registered()
+    await iii.publish("news", User("Ada"))
+
+
+async def listings(iii: III) -> None:
+    def told(functions: builtins.list[FunctionInfo]) -> None: ...
+
+    async def told_async(functions: builtins.list[FunctionInfo]) -> None: ...
+
+    assert_type(await iii.list_functions(), builtins.list[FunctionInfo])
+    assert_type(await iii.list_workers(), builtins.list[WorkerInfo])
+    assert_type(await iii.list_triggers(include_internal=True), builtins.list[TriggerInfo])
+    assert_type(iii.on_functions_available(told), Callable[[], None])
+    assert_type(iii.on_functions_available(told_async), Callable[[], None])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import trio
 
+from iii_trio._client import custom_streams, listings
 from iii_trio._client.binding import Binding
 from iii_trio._client.calling import Caller
 from iii_trio._client.exits import DrainReport
 from iii_trio._client.lifecycle import Lifecycle
 from iii_trio._client.on import On
+from iii_trio._client.operations import check_name
+from iii_trio._client.queues import Queues
+from iii_trio._client.state import EngineState
 from iii_trio._client.statistics import ClientStatistics
+from iii_trio._client.streams import EngineStreams
 from iii_trio._client.threads import FromThread
 from iii_trio._client.watching import StateChanges, StateWatch
 from iii_trio._handlers.dispatch import Dispatcher
@@ -18,6 +26,8 @@ from iii_trio._link.supervisor import Supervisor
 from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.checks import is_number
+from iii_trio._values.engine import FunctionInfo, TriggerInfo, WorkerInfo
+from iii_trio._values.stream import IStream
 from iii_trio._wire.messages import RegisterFunction, RegisterTrigger, RegisterTriggerType
 from iii_trio.errors import ConfigurationError
 
@@ -51,6 +61,15 @@ class III(Binding, trio.abc.AsyncResource):
 
         self.on: On = On(self)
         """Decorators that register a handler and bind it: ``@iii.on.http("POST", "/greet")`` and its kin."""
+
+        self.state: EngineState = EngineState(self)
+        """Values by scope and key, which the engine keeps for all workers."""
+
+        self.streams: EngineStreams = EngineStreams(self)
+        """Items by stream, group and id, whose changes can be watched."""
+
+        self.queues: Queues = Queues(self)
+        """Topics and queues whose messages are kept and tried again, and their dead letters."""
 
     def __repr__(self) -> str:
         return f"<III {self._session.worker['name']!r} at {self._supervisor.target.url}, {self.get_connection_state()}>"
@@ -145,6 +164,84 @@ class III(Binding, trio.abc.AsyncResource):
             loop_blocks=self._lifecycle.loop_watch.blocks,
             longest_loop_block=self._lifecycle.loop_watch.longest,
         )
+
+    # ---- what the engine does and knows -----------------------------------------------------------------------------
+
+    async def publish(self, topic: str, data: Any = None) -> None:
+        """Give a message to every function that is subscribed to a topic at this moment, once, and keep nothing.
+
+        Nobody hears of a subscriber that fails. `queues.publish` is for messages that must not be lost.
+
+        Args:
+            topic: Name of the topic, as in the config of ``subscribe`` triggers.
+            data: Any JSON value or attrs instance; what the functions get.
+
+        Raises:
+            ConfigurationError: The topic is blank. Nothing was sent.
+
+        Other errors, and what cancelling it means, as `trigger`.
+        """
+        check_name("topic", topic)
+        await self.trigger("publish", {"topic": topic, "data": data})
+
+    def create_stream(self, stream_name: str, stream: IStream[Any]) -> custom_streams.StreamRef:
+        """Keep a stream here in place of the engine, now and on every connection to come. Never blocks.
+
+        The engine then asks `stream` whenever anybody gets, sets, deletes or lists items, and tells the watchers what came
+        of it. It is never asked to `update`: the engine would change an item of its own.
+
+        Args:
+            stream_name: Name of the stream, which no other worker may keep.
+            stream: What keeps the items. What it raises is the error of the caller's operation.
+
+        Raises:
+            ConfigurationError: One of them cannot work, the stream is kept here already, or this worker's namespace is not
+                ``default``, the only one where the engine looks for such functions.
+            ClientClosed: The client is closed, or about to be: a drain has begun.
+        """
+        return custom_streams.create_stream(self, stream_name, stream)
+
+    async def list_functions(self) -> list[FunctionInfo]:
+        """All functions of all namespaces, with their schemas, but for those that are internal.
+
+        It is one call, and another for every 32 functions; where a listener does not allow those, the formats are None.
+        Raises, and may be cancelled, as `trigger`.
+        """
+        return await listings.list_functions(self)
+
+    async def list_workers(self) -> list[WorkerInfo]:
+        """All workers, with the ids of their functions, and the parts of the engine itself.
+
+        The engine leaves out workers that told it no process id. One without a name has no `functions`, and neither has
+        any where a listener does not allow to list them. Raises, and may be cancelled, as `trigger`.
+        """
+        return await listings.list_workers(self)
+
+    async def list_triggers(self, include_internal: bool = False) -> list[TriggerInfo]:
+        """All bindings but those that wait for their trigger type; one call, and another for each of them.
+
+        Args:
+            include_internal: Whether those are listed too whose type or function is the engine's own (``engine::``).
+
+        Raises, and may be cancelled, as `trigger`.
+        """
+        return await listings.list_triggers(self, include_internal)
+
+    def on_functions_available(self, callback: listings.OnFunctions) -> Callable[[], None]:
+        """Have `callback` told whenever the functions of the engine are others than before. Never blocks.
+
+        It gets all of them, internal ones too, without their schemas, up to some seconds late, and not what is there at the
+        beginning. It is a handler like others: an async one runs as a task, a sync one in a thread, and what it raises
+        is logged.
+
+        Returns:
+            What ends it; a second time it does nothing.
+
+        Raises:
+            ConfigurationError: The callback cannot be called with a list of `FunctionInfo`.
+            ClientClosed: The client is closed, or about to be: a drain has begun.
+        """
+        return listings.on_functions_available(self, callback)
 
     # ---- the end ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from iii_trio._values.checks import instance
+from iii_trio._values.building import LEFT_OUT
+from iii_trio._values.checks import instance, optional
 from iii_trio._values.updates import UpdateOp, UpdateOpError, as_ops
 
 TData = TypeVar("TData")
@@ -96,6 +97,26 @@ class StreamUpdateInput:
 
     ops: list[UpdateOp] = attrs.field(converter=as_ops)
     """Operations, carried out in this order; each may be a dict."""
+
+
+@attrs.frozen(kw_only=True)
+class StreamSendInput:
+    """What to tell the watchers of a group, or of one item. Nothing is stored. Source: the engine's ``StreamSendInput``."""
+
+    stream_name: str = attrs.field(validator=instance(str))
+    """Name of the stream."""
+
+    group_id: str = attrs.field(validator=instance(str))
+    """Group whose watchers hear of it."""
+
+    id: str | None = attrs.field(default=None, validator=optional(instance(str)), metadata=LEFT_OUT)
+    """Id of the item that it is about, which need not exist; None for the whole group."""
+
+    type: str = attrs.field(validator=instance(str))
+    """What happened, in your own words."""
+
+    data: Any = None
+    """Any JSON value or attrs instance."""
 
 
 @attrs.frozen(kw_only=True)
