@@ -10,6 +10,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from iii_trio import III, TriggerAction
+from iii_trio._values.trigger_configs import CONFIGS
 from iii_trio._wire.messages import InvokeFunction, RegisterTrigger, RegisterTriggerType
 from iii_trio.errors import ClientClosed, ConfigurationError, IIIError, PayloadError
 from iii_trio.protocol import RegisterTriggerTypeInput
@@ -83,6 +84,28 @@ async def test_what_is_wrong_is_refused(link: MemoryLink, trigger_type: Any, han
         with pytest.raises(ConfigurationError, match=reason):
             iii.register_trigger_type(trigger_type, handler)
         assert iii.statistics().trigger_types == 0
+
+
+@pytest.mark.parametrize("type_id", sorted(CONFIGS))
+async def test_a_type_of_the_engines_own_is_not_taken_by_mistake(link: MemoryLink, type_id: str) -> None:
+    """It would be everybody's; who means it says so."""
+    async with link.client() as iii:
+        with pytest.raises(ConfigurationError, match=f"'{type_id}' is .* force=True takes it from everybody"):
+            iii.register_trigger_type({"id": type_id, "description": ""}, Provider())
+        assert iii.statistics().trigger_types == 0
+        ref = iii.register_trigger_type({"id": type_id, "description": ""}, Provider(), force=True)
+        await ref.wait_registered()
+    assert [frame.id for frame in frames(link.engine, RegisterTriggerType)] == [type_id]
+
+
+async def test_outside_of_default_every_type_is_free(link: MemoryLink) -> None:
+    """There it is this namespace's own, and others keep the engine's."""
+    provider = Provider()
+    async with link.client(namespace="shop") as iii:
+        await iii.register_trigger_type({"id": "cron", "description": ""}, provider).wait_registered()
+        iii.register_trigger(type="cron", function_id="f", config={"expression": "@daily"})
+        await settle()
+        assert len(provider.bindings) == 1
 
 
 async def test_a_format_that_cannot_be_sent_is_refused(link: MemoryLink) -> None:

@@ -14,7 +14,7 @@ from iii_trio._handlers.providers import Providers
 from iii_trio._session.registry import Registry
 from iii_trio._values.building import build
 from iii_trio._values.services import RegisterServiceInput
-from iii_trio._values.trigger_configs import QUEUE, route_path, route_shape, types_of
+from iii_trio._values.trigger_configs import CONFIGS, QUEUE, route_path, route_shape, types_of
 from iii_trio._values.trigger_types import RegisterTriggerTypeInput, TriggerHandler
 from iii_trio._values.triggers import RegisterTriggerInput
 from iii_trio._wire.messages import RegisterTrigger
@@ -89,7 +89,11 @@ class Binding(Registering):
         return Trigger(self._session, registration, frame)
 
     def register_trigger_type(
-        self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any], handler: TriggerHandler[C]
+        self,
+        trigger_type: RegisterTriggerTypeInput | Mapping[str, Any],
+        handler: TriggerHandler[C],
+        *,
+        force: bool = False,
     ) -> TriggerTypeRef[C]:
         """Provide a trigger type, now and on every connection to come. Never blocks.
 
@@ -100,9 +104,12 @@ class Binding(Registering):
             handler: Is told of every binding once, and of its end; its methods may be async, or run in a thread. What it
                 raises refuses the binding, with the code of an `InvocationError` or ``trigger_registration_failed``. What
                 goes beyond 100,000 bindings is refused ``overloaded``.
+            force: Take a type of the engine's own, such as ``cron``, in ``default``. All bindings to it are handed to this
+                worker, and wait for somebody else when it is gone (docs/engine.md, "Ownership").
 
         Raises:
-            ConfigurationError: A field is unknown, missing or wrong, or the handler is none.
+            ConfigurationError: A field is unknown, missing or wrong, the handler is none, or the engine has a type of this
+                id itself.
             PayloadError: A format cannot be sent.
             ClientClosed: The client is closed, or about to be: a drain has begun.
         """
@@ -110,6 +117,10 @@ class Binding(Registering):
         if not isinstance(handler, TriggerHandler):
             raise ConfigurationError(f"the handler of a trigger type is a TriggerHandler, not {type(handler).__name__}")
         frame = trigger_type_frame(build(RegisterTriggerTypeInput, trigger_type))
+        if frame.id in CONFIGS and self._session.namespace == "default" and not force:
+            raise ConfigurationError(
+                f"{frame.id!r} is a trigger type of the engine's own; force=True takes it from everybody"
+            )
         registration = self._session.registrar.register(frame, handler)
         return TriggerTypeRef(self, self._session, registration, frame)
 
