@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import trio
 
-from iii_trio import HttpInvocationConfig, InitOptions, InvocationError, open_iii
+from iii_trio import III, HttpInvocationConfig, InitOptions, InvocationError, open_iii
 from iii_trio.errors import RegistrationRejectedError
 from iii_trio.http import HttpAuthApiKey, HttpAuthBearer, HttpAuthHmac, HttpRequest, HttpResponse
 from iii_trio.state import StateEventData, StateEventType
@@ -310,9 +310,8 @@ async def test_what_the_engine_refuses_is_raised(engine_url: str, fresh: str) ->
 async def test_an_unknown_type_waits_and_shows_in_the_listing_when_it_comes(engine_url: str, fresh: str) -> None:
     """Parked bindings are in no listing."""
 
-    async def listed(client: Any) -> set[str]:
-        found = await client.trigger("engine::registered-triggers::list", {"include_internal": True})
-        return {row["id"] for row in found["registered_triggers"]}
+    async def listed(client: III) -> set[str]:
+        return {row.id for row in await client.list_triggers(include_internal=True)}
 
     async with open_iii(engine_url) as iii, open_iii(engine_url) as other:
         trigger = iii.register_trigger(type=fresh, function_id=f"{fresh}::f", config={"path": "/"})

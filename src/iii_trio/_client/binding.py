@@ -77,7 +77,7 @@ class Binding(Registering):
         wanted = build(RegisterTriggerInput, trigger, **_with_type(said(given)))
         registry = self._session.registrar.registry
         namespace = target_namespace(wanted.function_id, wanted.namespace, self._session.namespace, registry)
-        # Ids are one key space for all workers, and whoever guesses one can take it away (docs/engine.md, "Bindings").
+        # Ids are one key space for all workers, and whoever guesses one can take it away (docs/engine.md, "Triggers").
         frame = trigger_frame(wanted, str(uuid.uuid4()), namespace=namespace)
         if frame.trigger_namespace in (None, "default"):
             _check_place(frame)

@@ -57,7 +57,8 @@ class Trigger:
 
         The engine acknowledges no registration, so a round trip behind it is the proof. A provider that is another worker
         may refuse later than that: then `error` tells, a warning is logged, and another call of this raises. A type that
-        nobody provides is no error at the engine: the binding waits for a provider (docs/engine.md, "Triggers").
+        nobody provides is no error at the engine: the binding waits for a provider, and nothing here can tell, but it is
+        not among `III.list_triggers` with ``include_internal`` (docs/engine.md, "Triggers").
 
         Raises:
             RegistrationRejectedError: The config or the type's provider does not allow it, or the listener does not.

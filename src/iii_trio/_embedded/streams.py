@@ -208,7 +208,7 @@ class _Streams:
         except ValueError:
             raise BindingRefused("Failed to deserialize stream trigger") from None
         if config["stream_name"] is None:
-            # The real engine never reads from this connection again. (docs/engine.md, "Bindings")
+            # The real engine never reads from this connection again. (docs/engine.md, "Trigger configs")
             raise BindingRefused("stream_name is required for stream triggers")
         # An id that is registered again stands here twice, and hears of everything twice, as in the real engine.
         self._watching.setdefault(config["stream_name"], []).append(binding.id)

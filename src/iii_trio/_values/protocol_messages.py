@@ -64,7 +64,7 @@ class RegisterTriggerMessage:
     """Binds a function to a trigger type. Source: the references' ``RegisterTriggerMessage``."""
 
     id: str = attrs.field(validator=text)
-    """Id of the binding, made by who registers it; a fresh one each time (docs/engine.md, "Bindings")."""
+    """Id of the binding, made by who registers it; a fresh one each time (docs/engine.md, "Triggers")."""
 
     trigger_type: str = attrs.field(validator=text)
     """Trigger type."""

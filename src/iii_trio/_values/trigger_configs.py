@@ -1,6 +1,6 @@
 """Configs of the engine's own trigger types: what each may say, and which say something that can never work.
 
-The engine refuses some configs in words, takes others and never fires, and hangs on a few (docs/engine.md, "Bindings").
+The engine refuses some configs in words, takes others and never fires, and hangs on a few (docs/engine.md, "Trigger configs").
 What is known to end in one of these ways is refused here.
 """
 

@@ -21,7 +21,7 @@ class RegisterTriggerInput:
     """A binding: the function `function_id` runs whenever the trigger type `type` fires.
 
     Source: the references' ``RegisterTriggerInput``, of which `type` and `function_id` are required; the namespaces are the
-    engine's. An unknown type is no error: the binding waits until somebody provides it (docs/engine.md, "Bindings").
+    engine's. An unknown type is no error: the binding waits until somebody provides it (docs/engine.md, "Triggers").
     """
 
     type: str = attrs.field(validator=text)
