@@ -100,7 +100,7 @@ def _nothing() -> None:
     [
         pytest.param("", {}, ["id"], id="blank"),
         pytest.param("  ", {}, ["id"], id="spaces"),
-        pytest.param(7, {}, ["7"], id="number"),
+        pytest.param(7, {}, ["int"], id="number"),
         pytest.param({"description": "x"}, {}, ["id"], id="no-id"),
         pytest.param({"id": "f", "descripton": "x", "nam": 1}, {}, ["descripton", "nam"], id="unknown-fields"),
         pytest.param({"id": "f"}, {"description": "x"}, ["description"], id="twice"),

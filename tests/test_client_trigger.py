@@ -88,10 +88,12 @@ async def test_a_call_can_be_an_id_with_keywords_a_value_or_a_dict(link: MemoryL
         pytest.param("f", {"timeout_ms": True}, ["timeout_ms"], id="true-timeout"),
         pytest.param("f", {"namespace": " "}, ["namespace"], id="blank-namespace"),
         pytest.param("f", {"action": "void"}, ["action"], id="text-action"),
-        pytest.param({"function_id": "f", "action": {"type": "void", "queue": "q"}}, {}, ["action"], id="void-queue"),
+        pytest.param(
+            {"function_id": "f", "action": {"type": "void", "queue": "q"}}, {}, ["Void", "queue"], id="void-queue"
+        ),
         pytest.param({"function_id": "f", "action": {"type": "later"}}, {}, ["action"], id="unknown-action"),
         pytest.param({"function_id": "f", "action": {}}, {}, ["action"], id="empty-action"),
-        pytest.param({"function_id": "f", "action": {"type": "enqueue"}}, {}, ["action"], id="no-queue"),
+        pytest.param({"function_id": "f", "action": {"type": "enqueue"}}, {}, ["Enqueue", "queue"], id="no-queue"),
         pytest.param({"function_id": "f", "action": {"type": "enqueue", "queue": ""}}, {}, ["queue"], id="blank-queue"),
         pytest.param("f", {"action": TriggerAction.Void(), "returns": int}, ["returns"], id="void-has-no-result"),
         pytest.param("f", {"returns": complex}, ["returns"], id="unknown-type"),

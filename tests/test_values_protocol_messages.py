@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from iii_trio._values.building import build
@@ -20,6 +21,14 @@ from iii_trio.errors import ConfigurationError
 def test_every_message_type_is_a_frame_of_ours() -> None:
     """By the same word."""
     assert {member.value for member in MessageType} <= {cls.TYPE for cls in messages.FRAMES}
+
+
+@pytest.mark.parametrize("cls", [RegisterFunctionMessage, RegisterTriggerMessage, RegisterTriggerTypeMessage])
+def test_a_message_says_what_its_frame_says(cls: type[Any]) -> None:
+    """Under the same names, but for the type."""
+    fields = attrs.fields_dict(cls)
+    (frame,) = (each for each in messages.FRAMES if fields["message_type"].default == each.TYPE)
+    assert fields.keys() - {"message_type"} <= attrs.fields_dict(frame).keys()
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_timeout_is_any_number_from_zero(timeout: float) -> None:
     ("fields", "reason"),
     [
         pytest.param({"function_id": ""}, "function_id must not be blank", id="no id"),
-        pytest.param({"action": "void"}, "action must be TriggerActionVoid or", id="an action by name only"),
+        pytest.param({"action": "void"}, "action is a dict, TriggerActionVoid or", id="an action by name only"),
         pytest.param({"timeout_ms": -1}, "timeout_ms must be from 0", id="a time-out in the past"),
         pytest.param({"timeout_ms": "30"}, "timeout_ms must be a number", id="a time-out that is text"),
         pytest.param({"namespace": " "}, "namespace must not be blank", id="a blank namespace is not an absent one"),

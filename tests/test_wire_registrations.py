@@ -11,11 +11,6 @@ import pytest
 from iii_trio._embedded.decoder import decode
 from iii_trio._values.functions import RegisterFunctionFormat, RegisterFunctionInput
 from iii_trio._values.http import HttpAuthApiKey, HttpAuthBearer, HttpAuthConfig, HttpAuthHmac, HttpInvocationConfig
-from iii_trio._values.protocol_messages import (
-    RegisterFunctionMessage,
-    RegisterTriggerMessage,
-    RegisterTriggerTypeMessage,
-)
 from iii_trio._values.services import RegisterServiceInput
 from iii_trio._values.stream_events import StreamTriggerConfig
 from iii_trio._values.trigger_types import RegisterTriggerTypeInput
@@ -32,7 +27,6 @@ from iii_trio._wire.registrations import (
     function_frame,
     service_frame,
     trigger_frame,
-    trigger_message_frame,
     trigger_type_frame,
 )
 
@@ -51,10 +45,9 @@ def written(frame: Frame) -> dict[str, Any]:
 
 
 def test_a_function_is_written_with_what_it_says() -> None:
-    """As an input and as a message alike, and nothing for what is None."""
+    """And nothing for what is None."""
     fields: dict[str, Any] = {"id": "f", "description": "d", "metadata": {"a": 1}, "request_format": {"type": "object"}}
-    for value in (RegisterFunctionInput(**fields), RegisterFunctionMessage(**fields)):
-        assert written(function_frame(value)) == {"type": "registerfunction", **fields}
+    assert written(function_frame(RegisterFunctionInput(**fields))) == {"type": "registerfunction", **fields}
     assert written(function_frame(RegisterFunctionInput(id="f"))) == {"type": "registerfunction", "id": "f"}
 
 
@@ -92,7 +85,7 @@ def test_a_function_over_http_is_read_with_its_auth(auth: HttpAuthConfig | None)
 def test_the_headers_of_a_function_over_http_are_kept() -> None:
     """Name by name."""
     config = HttpInvocationConfig(url=URL, headers={"x-team": "a"})
-    frame = read(function_frame(RegisterFunctionMessage(id="f", invocation=config)))
+    frame = read(function_frame(RegisterFunctionInput(id="f", invocation=config)))
     assert frame.invocation == HttpInvocation(url=URL, headers={"x-team": "a"})
 
 
@@ -129,22 +122,10 @@ def test_a_binding_is_read_with_what_it_says() -> None:
     )
 
 
-def test_a_binding_as_a_message_is_written_as_it_is() -> None:
-    """Null for the config included."""
-    message = RegisterTriggerMessage(id="t", trigger_type="x", function_id="f", config=None)
-    assert written(trigger_message_frame(message))["config"] is None
-    assert read(trigger_message_frame(message)) == RegisterTrigger("t", "x", "f", None)
-
-
 def test_a_trigger_type_is_read_with_its_schemas() -> None:
-    """As an input and as a message alike; the description is written even when it is empty."""
-    for value in (
-        RegisterTriggerTypeInput(id="x", description="", trigger_request_format={"type": "object"}),
-        RegisterTriggerTypeMessage(id="x", description="", trigger_request_format={"type": "object"}),
-    ):
-        assert read(trigger_type_frame(value)) == RegisterTriggerType(
-            "x", "", trigger_request_format={"type": "object"}
-        )
+    """The description is written even when it is empty."""
+    value = RegisterTriggerTypeInput(id="x", description="", trigger_request_format={"type": "object"})
+    assert read(trigger_type_frame(value)) == RegisterTriggerType("x", "", trigger_request_format={"type": "object"})
 
 
 def test_a_service_without_a_name_is_named_after_its_id() -> None:

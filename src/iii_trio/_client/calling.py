@@ -18,7 +18,8 @@ from iii_trio._session.session import Session
 from iii_trio._session.trace import Trace
 from iii_trio._types.shape import UnknownType
 from iii_trio._types.table import Misfit, typed
-from iii_trio._values.requests import Action, TriggerAction, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
+from iii_trio._values.building import build
+from iii_trio._values.requests import Action, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import EnqueueAction, InvokeFunction, VoidAction
 from iii_trio.errors import (
     ClientClosed,
@@ -34,7 +35,6 @@ from iii_trio.errors import (
 T = TypeVar("T")
 
 _AS_WANTED: Any = object()
-_ACTIONS: dict[str, type[Action]] = {"void": TriggerActionVoid, "enqueue": TriggerActionEnqueue}
 
 
 def as_request(request: str | TriggerRequest | Mapping[str, Any], keywords: Mapping[str, Any]) -> TriggerRequest:
@@ -46,28 +46,7 @@ def as_request(request: str | TriggerRequest | Mapping[str, Any], keywords: Mapp
     given = {name: value for name, value in keywords.items() if value is not None}
     if isinstance(request, str):
         return TriggerRequest(function_id=request, **given)
-    if given:
-        raise ConfigurationError(f"a request that is a value takes no keywords; put {', '.join(given)} into it")
-    if isinstance(request, TriggerRequest):
-        return request
-    if not isinstance(request, Mapping):
-        raise ConfigurationError(f"a request is an id, a TriggerRequest or a dict, not {type(request).__name__}")
-    fields = {field.name for field in attrs.fields(TriggerRequest)}
-    if unknown := [str(name) for name in request if name not in fields]:
-        raise ConfigurationError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(fields))}")
-    if "function_id" not in request:
-        raise ConfigurationError("a request needs its function_id")
-    return TriggerRequest(**{**request, "action": _as_action(request.get("action"))})
-
-
-def _as_action(action: Any) -> Any:
-    if not isinstance(action, Mapping):
-        return action
-    rest = {name: value for name, value in action.items() if name != "type"}
-    try:
-        return _ACTIONS[action["type"]](**rest)
-    except (KeyError, TypeError):
-        raise ConfigurationError(f"{dict(action)!r} is no action; make one with {TriggerAction.__name__}") from None
+    return build(TriggerRequest, request, **given)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -15,6 +15,7 @@ from iii_trio._client.namespaces import is_builtin
 from iii_trio._handlers.dispatch import Function
 from iii_trio._handlers.signature import inspect_handler, response_schema
 from iii_trio._options import OnConflict, OnConnectionLost
+from iii_trio._values.building import build
 from iii_trio._values.checks import is_number
 from iii_trio._values.functions import Format, RegisterFunctionInput
 from iii_trio._values.http import HttpInvocationConfig
@@ -141,7 +142,7 @@ class Registering(Calls):
             "request_format": request_format,
             "response_format": response_format,
         }
-        described = _with_invocation(_as_input(_one_of(function_id, func), extras), handler_or_invocation)
+        described = _with_invocation(_described(_one_of(function_id, func), said(extras)), handler_or_invocation)
         if is_builtin(described.id) and not force:
             raise ConfigurationError(
                 f"{described.id!r} is an id of the engine's own; force=True takes it from everybody"
@@ -220,6 +221,13 @@ def _one_of(function_id: FunctionName | None, func: FunctionName | None) -> Func
     return named
 
 
+def _described(named: FunctionName, extras: Mapping[str, Any]) -> RegisterFunctionInput:
+    """The one description of a function, from any of the three forms."""
+    if isinstance(named, str):
+        return RegisterFunctionInput(id=named, **extras)
+    return build(RegisterFunctionInput, named, **extras)
+
+
 def _with_invocation(described: RegisterFunctionInput, handler_or_invocation: Any) -> RegisterFunctionInput:
     """The description with where the engine finds the function, if it is told so here."""
     if handler_or_invocation is None and described.invocation is None:
@@ -231,27 +239,6 @@ def _with_invocation(described: RegisterFunctionInput, handler_or_invocation: An
     if isinstance(handler_or_invocation, HttpInvocationConfig):
         return attrs.evolve(described, invocation=handler_or_invocation)
     return described
-
-
-def _as_input(
-    function: str | RegisterFunctionInput | Mapping[str, Any], extras: Mapping[str, Any]
-) -> RegisterFunctionInput:
-    """The one description of a function, from any of the three forms."""
-    given = said(extras)
-    if isinstance(function, str):
-        return RegisterFunctionInput(id=function, **given)
-    if given:
-        raise ConfigurationError(f"a function that is described by a value takes no {', '.join(given)} beside it")
-    if isinstance(function, RegisterFunctionInput):
-        return function
-    if not isinstance(function, Mapping):
-        raise ConfigurationError(f"a function is named by text, a RegisterFunctionInput or a dict, not {function!r}")
-    known = {field.name for field in attrs.fields(RegisterFunctionInput)}
-    if unknown := [str(name) for name in function if name not in known]:
-        raise ConfigurationError(f"a function has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
-    if "id" not in function:
-        raise ConfigurationError("a function needs its id")
-    return RegisterFunctionInput(**function)
 
 
 def _as_function(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from iii_trio._values.checks import flag, instance, non_negative, one_of, optional, text
+from iii_trio._values.building import build_kind
+from iii_trio._values.checks import flag, non_negative, one_of, optional, text
 
 
 @attrs.frozen
@@ -34,6 +36,12 @@ class TriggerActionEnqueue:
 
 Action: TypeAlias = TriggerActionVoid | TriggerActionEnqueue
 """Where a call goes, when it is not simply run and awaited."""
+
+_ACTIONS: Final[Mapping[str, type[Action]]] = {"void": TriggerActionVoid, "enqueue": TriggerActionEnqueue}
+
+
+def _as_action(value: Action | Mapping[str, Any] | None) -> Action | None:
+    return None if value is None else build_kind(_ACTIONS, value, "TriggerRequest.action")
 
 
 class TriggerAction:
@@ -64,10 +72,8 @@ class TriggerRequest:
     payload: Any = None
     """Any JSON value or attrs instance; sent as ``null`` when left out."""
 
-    action: Action | None = attrs.field(
-        default=None, validator=optional(instance(TriggerActionVoid, TriggerActionEnqueue))
-    )
-    """Routing; None waits for the function's result."""
+    action: Action | None = attrs.field(default=None, converter=_as_action)
+    """Routing, or a dict with its `type`; None waits for the function's result."""
 
     timeout_ms: float | None = attrs.field(default=None, validator=optional(non_negative))
     """Milliseconds to wait for the answer; None takes the client's default, ``math.inf`` waits for ever."""

@@ -15,7 +15,7 @@ class StreamTriggerConfig:
     """Config of a ``stream`` trigger: which changes it is about."""
 
     stream_name: str = attrs.field(validator=text)
-    """Name of the stream, never blank: without one the engine would hang the connection (docs/engine.md, "Trigger configs")."""
+    """Name of the stream, never blank: without one the connection would hang (docs/engine.md, "Trigger configs")."""
 
     group_id: str | None = attrs.field(default=None, validator=optional(instance(str)), metadata=LEFT_OUT)
     """Group of items; None or ``""`` means all."""

@@ -1,7 +1,7 @@
 """Configs of the engine's own trigger types: what each may say, and which say something that can never work.
 
-The engine refuses some configs in words, takes others and never fires, and hangs on a few (docs/engine.md, "Trigger configs").
-What is known to end in one of these ways is refused here.
+The engine refuses some configs in words, takes others and never fires, and hangs on a few
+(docs/engine.md, "Trigger configs"). What is known to end in one of these ways is refused here.
 """
 
 from __future__ import annotations

@@ -10,11 +10,6 @@ import attrs
 
 from iii_trio._values.functions import RegisterFunctionInput
 from iii_trio._values.http import HttpInvocationConfig
-from iii_trio._values.protocol_messages import (
-    RegisterFunctionMessage,
-    RegisterTriggerMessage,
-    RegisterTriggerTypeMessage,
-)
 from iii_trio._values.services import RegisterServiceInput
 from iii_trio._values.trigger_types import RegisterTriggerTypeInput
 from iii_trio._values.triggers import RegisterTriggerInput
@@ -27,7 +22,7 @@ from iii_trio._wire.messages import (
 )
 
 
-def function_frame(value: RegisterFunctionInput | RegisterFunctionMessage) -> RegisterFunction:
+def function_frame(value: RegisterFunctionInput) -> RegisterFunction:
     """The frame that offers a function."""
     return RegisterFunction(
         id=value.id,
@@ -62,18 +57,7 @@ def trigger_frame(value: RegisterTriggerInput, id: str, *, namespace: str | None
     )
 
 
-def trigger_message_frame(value: RegisterTriggerMessage) -> RegisterTrigger:
-    """The frame of a binding that has its id already, with the config exactly as it is."""
-    return RegisterTrigger(
-        id=value.id,
-        trigger_type=value.trigger_type,
-        function_id=value.function_id,
-        config=value.config,
-        metadata=value.metadata,
-    )
-
-
-def trigger_type_frame(value: RegisterTriggerTypeInput | RegisterTriggerTypeMessage) -> RegisterTriggerType:
+def trigger_type_frame(value: RegisterTriggerTypeInput) -> RegisterTriggerType:
     """The frame that makes the sender the provider of a trigger type."""
     return RegisterTriggerType(
         id=value.id,
