@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any
 
 import attrs
 import trio
@@ -31,8 +32,6 @@ from iii_trio.errors import (
     InvocationTimeout,
     WouldBlock,
 )
-
-T = TypeVar("T")
 
 _AS_WANTED: Any = object()
 
@@ -208,7 +207,7 @@ def _timeout(call_id: str, function_id: str) -> InvocationTimeout:
     )
 
 
-def check_returns(returns: type[Any]) -> None:
+def check_returns(returns: type[Any] | UnionType) -> None:
     """Make sure that there can be an answer of this shape.
 
     Raises:
@@ -220,14 +219,14 @@ def check_returns(returns: type[Any]) -> None:
         raise ConfigurationError(f"returns={returns!r} is no type that a result can have: {error}") from None
 
 
-def as_result(value: Any, returns: type[T], call_id: str, function_id: str) -> T:
+def as_result(value: Any, returns: type[Any] | UnionType, call_id: str, function_id: str) -> Any:
     """The answer in the shape that the caller asked for.
 
     Raises:
         InvalidResult: It does not have it.
     """
     try:
-        result: T = typed(returns).structure(value)
+        return typed(returns).structure(value)
     except Misfit as misfit:
         raise InvalidResult(
             "invalid_result",
@@ -235,4 +234,3 @@ def as_result(value: Any, returns: type[T], call_id: str, function_id: str) -> T
             function_id=function_id,
             invocation_id=call_id,
         ) from None
-    return result

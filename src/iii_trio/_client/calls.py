@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import UnionType
 from typing import Any, TypeAlias, TypeVar, overload
 
 from iii_trio._client.calling import Caller, as_request, as_result, check_returns
@@ -61,6 +62,21 @@ class Calls:
         returns: type[T],
     ) -> T: ...
 
+    # What ``A | B`` is to a type checker says nothing of A and B, until there is a TypeForm that all of them know.
+    @overload
+    async def trigger(
+        self,
+        request: Request,
+        payload: Any = None,
+        *,
+        action: None = None,
+        timeout_ms: float | None = None,
+        namespace: str | None = None,
+        metadata: Any = None,
+        idempotent: bool = False,
+        returns: UnionType,
+    ) -> Any: ...
+
     @overload
     async def trigger(
         self,
@@ -84,7 +100,7 @@ class Calls:
         namespace: str | None = None,
         metadata: Any = None,
         idempotent: bool = False,
-        returns: type[Any] | None = None,
+        returns: type[Any] | UnionType | None = None,
     ) -> Any:
         """Call a function and wait for its result.
 
