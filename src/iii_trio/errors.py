@@ -185,6 +185,8 @@ class InvocationError(IIIError):
     """One call failed. `code` says how, `fate` what that means for the handler.
 
     Raise it in a handler to answer the caller with a code of your own. Attributes are read-only.
+
+    Source: the references' ``InvocationError``.
     """
 
     def __init__(

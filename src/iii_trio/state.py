@@ -1,5 +1,6 @@
 """State: values by scope and key, kept by the engine for all workers."""
 
+from iii_trio._client.state import EngineState
 from iii_trio._values.state import (
     IState,
     StateDeleteInput,
@@ -25,6 +26,7 @@ from iii_trio._values.updates import (
 )
 
 __all__ = [
+    "EngineState",
     "IState",
     "StateDeleteInput",
     "StateDeleteResult",

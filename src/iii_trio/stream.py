@@ -1,5 +1,6 @@
 """Streams: items by stream, group and id, which clients of the engine can watch."""
 
+from iii_trio._client.streams import EngineStreams
 from iii_trio._values.stream import (
     IStream,
     StreamDeleteInput,
@@ -38,6 +39,7 @@ from iii_trio._values.updates import (
 )
 
 __all__ = [
+    "EngineStreams",
     "IStream",
     "StreamAuthInput",
     "StreamAuthResult",

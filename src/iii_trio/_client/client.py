@@ -37,6 +37,8 @@ class III(Binding, trio.abc.AsyncResource):
 
     Its methods may be called from any task of its trio run, in any order, connected or not: registrations are kept and
     replayed on every connection, calls wait for one. From threads use `from_thread`.
+
+    Source: the references' client, with its methods under their names; the others are ours.
     """
 
     def __init__(
@@ -292,14 +294,15 @@ class III(Binding, trio.abc.AsyncResource):
         return report
 
     async def shutdown(self) -> None:
-        """`drain`, under the references' name."""
+        """`drain`, under the references' name. Raises nothing, and may be cancelled, as `drain`."""
         await self.drain()
 
     async def aclose(self) -> None:
         """End the client: calls end `ClientClosed`, handlers are cancelled, and what is queued is sent.
 
-        Bounded by `close_timeout`, and carried out even when it is cancelled. It cuts a `drain` short. A second time it
-        does nothing. In a handler of this client, which cannot outlive it, it sets the end going and returns.
+        Bounded by `close_timeout`, and carried out even when it is cancelled. It cuts a `drain` short, and raises nothing.
+        A second time it does nothing. In a handler of this client, which cannot outlive it, it sets the end going and
+        returns.
         """
         await self._lifecycle.close()
         await trio.lowlevel.checkpoint()

@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @attrs.frozen(eq=False, repr=False)
 class Trigger:
-    """A registered trigger: a binding of a function to what makes it run."""
+    """A registered trigger: a binding of a function to what makes it run. Source: the references' ``Trigger``."""
 
     _session: Session
     _registration: Registration
@@ -72,7 +72,10 @@ class Trigger:
 
 @attrs.frozen(eq=False, repr=False)
 class FunctionRef(Generic[F]):
-    """A registered function. Calling it calls the handler itself, here, without the engine."""
+    """A registered function. Calling it calls the handler itself, here, without the engine.
+
+    Source: the references' ``FunctionRef``.
+    """
 
     _session: Session
     _registration: Registration

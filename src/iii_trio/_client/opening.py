@@ -77,8 +77,9 @@ async def connect_iii(
 ) -> III:
     """Connect to an engine, with the tasks in a nursery of the caller's, who also calls `III.drain` or `III.aclose`.
 
-    Arguments and errors are those of `open_iii`. If the client fails later, its error is raised in the nursery. When the
-    nursery is cancelled the client is closed, which takes at most ``close_timeout``, or drained with ``drain_on_cancel``.
+    It takes the arguments of `open_iii`, and raises its errors. If the client fails later, its error is raised in the
+    nursery. When the nursery is cancelled the client is closed, which takes at most ``close_timeout``, or drained with
+    ``drain_on_cancel``. Cancelling this before it returns leaves no client behind.
     """
     opening = _OpenIII(url, options or InitOptions(), transport, open_stream)
     iii: III = await nursery.start(opening.run)

@@ -50,7 +50,7 @@ class Client(Protocol):
 
 @attrs.frozen(eq=False, repr=False)
 class TriggerTypeRef(Generic[C]):
-    """A registered trigger type, whose bindings have a config of type `C`."""
+    """A registered trigger type, whose bindings have a config of type `C`. Source: the references' ``TriggerTypeRef``."""
 
     _client: Client
     _session: Session

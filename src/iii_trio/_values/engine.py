@@ -37,7 +37,7 @@ class EngineTriggers:
 
 @attrs.frozen(kw_only=True)
 class FunctionInfo:
-    """One function in the engine's listing."""
+    """One function in the engine's listing. Source: the references' ``FunctionInfo``."""
 
     function_id: str
     """Id of the function."""
@@ -63,7 +63,10 @@ class FunctionInfo:
 
 @attrs.frozen(kw_only=True)
 class WorkerInfo:
-    """One worker in the engine's listing; the parts of the engine itself are among them."""
+    """One worker in the engine's listing; the parts of the engine itself are among them.
+
+    Source: the references' ``WorkerInfo``.
+    """
 
     id: str
     """The engine's id for the connection, a UUID; for a part of the engine, its name."""
@@ -115,7 +118,10 @@ class WorkerInfo:
 
 @attrs.frozen(kw_only=True)
 class TriggerInfo:
-    """One binding in the engine's listing. Bindings that wait for their trigger type are not listed."""
+    """One binding in the engine's listing. Bindings that wait for their trigger type are not listed.
+
+    Source: the references' ``TriggerInfo``.
+    """
 
     id: str
     """Id of the binding."""
@@ -135,7 +141,7 @@ class TriggerInfo:
 
 @attrs.frozen(kw_only=True)
 class TriggerTypeInfo:
-    """One trigger type in the engine's listing."""
+    """One trigger type in the engine's listing. Source: the rows of the engine's ``engine::triggers::list``."""
 
     id: str
     """Id of the type."""

@@ -17,7 +17,10 @@ HttpMethod: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 @attrs.frozen(kw_only=True)
 class HttpAuthHmac:
-    """Signs each request: header ``x-iii-Signature``, an HMAC-SHA256 over time stamp and body."""
+    """Signs each request: header ``x-iii-Signature``, an HMAC-SHA256 over time stamp and body.
+
+    Source: the references' ``HttpAuthHmac``.
+    """
 
     secret_key: str = attrs.field(validator=text)
     """Name of the engine's environment variable that holds the secret; not the secret."""
@@ -30,7 +33,7 @@ class HttpAuthHmac:
 
 @attrs.frozen(kw_only=True)
 class HttpAuthBearer:
-    """Sends ``Authorization: Bearer …``."""
+    """Sends ``Authorization: Bearer …``. Source: the references' ``HttpAuthBearer``."""
 
     token_key: str = attrs.field(validator=text)
     """Name of the engine's environment variable that holds the token; not the token."""
@@ -43,7 +46,7 @@ class HttpAuthBearer:
 
 @attrs.frozen(kw_only=True)
 class HttpAuthApiKey:
-    """Sends a key in a header of your choice."""
+    """Sends a key in a header of your choice. Source: the references' ``HttpAuthApiKey``."""
 
     header: str = attrs.field(validator=text)
     """Name of the header."""

@@ -16,7 +16,10 @@ from iii_trio._values.http import HttpInvocationConfig, as_invocation
 
 
 class MessageType(enum.StrEnum):
-    """The ``type`` of a message, as far as the references list them (docs/wire.md, "Frames")."""
+    """The ``type`` of a message, as far as the references list them (docs/wire.md, "Frames").
+
+    Source: the references' ``MessageType``.
+    """
 
     REGISTER_FUNCTION = "registerfunction"
     UNREGISTER_FUNCTION = "unregisterfunction"

@@ -24,7 +24,7 @@ def _grants(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class AuthInput:
-    """What an auth function gets about a connection that wants in."""
+    """What an auth function gets about a connection that wants in. Source: the references' ``AuthInput``."""
 
     headers: dict[str, str]
     """Headers of the handshake, by their names in lower case."""
@@ -41,6 +41,8 @@ class AuthResult:
     """What an auth function answers: what the connection may do. One that raises refuses the login.
 
     A list that is null would refuse it as well, so none of them may be None (docs/engine.md, "Logins").
+
+    Source: the references' ``AuthResult``.
     """
 
     namespaces: dict[str, list[str]] = attrs.field(factory=dict, validator=_grants)
@@ -93,7 +95,7 @@ class MiddlewareFunctionInput:
 
 @attrs.frozen(kw_only=True)
 class OnFunctionRegistrationInput:
-    """What the hook gets when a worker offers a function."""
+    """What the hook gets when a worker offers a function. Source: the references' ``OnFunctionRegistrationInput``."""
 
     function_id: str
     """Id as the worker gave it, without the prefix."""
@@ -116,6 +118,8 @@ class OnFunctionRegistrationResult:
     """What the hook answers: this admits the function, with what is not None in place of the worker's own.
 
     A hook that raises, or answers anything but an object, denies it, and the worker is not told.
+
+    Source: the references' ``OnFunctionRegistrationResult``.
     """
 
     function_id: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
@@ -131,7 +135,10 @@ class OnFunctionRegistrationResult:
 
 @attrs.frozen(kw_only=True)
 class OnTriggerRegistrationInput:
-    """What the hook gets when a worker binds a function to a trigger type."""
+    """What the hook gets when a worker binds a function to a trigger type.
+
+    Source: the references' ``OnTriggerRegistrationInput``.
+    """
 
     trigger_id: str
     """Id of the binding."""
@@ -157,7 +164,10 @@ class OnTriggerRegistrationInput:
 
 @attrs.frozen(kw_only=True)
 class OnTriggerRegistrationResult:
-    """What the hook answers: this admits the binding, with what is not None in place of the worker's own."""
+    """What the hook answers: this admits the binding, with what is not None in place of the worker's own.
+
+    Source: the references' ``OnTriggerRegistrationResult``.
+    """
 
     trigger_id: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
     """Id of the binding."""
@@ -175,7 +185,10 @@ class OnTriggerRegistrationResult:
 
 @attrs.frozen(kw_only=True)
 class OnTriggerTypeRegistrationInput:
-    """What the hook gets when a worker wants to provide a trigger type."""
+    """What the hook gets when a worker wants to provide a trigger type.
+
+    Source: the references' ``OnTriggerTypeRegistrationInput``.
+    """
 
     trigger_type_id: str
     """Id of the type."""
@@ -189,7 +202,10 @@ class OnTriggerTypeRegistrationInput:
 
 @attrs.frozen(kw_only=True)
 class OnTriggerTypeRegistrationResult:
-    """What the hook answers: this admits the type, with what is not None in place of the worker's own."""
+    """What the hook answers: this admits the type, with what is not None in place of the worker's own.
+
+    Source: the references' ``OnTriggerTypeRegistrationResult``.
+    """
 
     trigger_type_id: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
     """Id of the type."""

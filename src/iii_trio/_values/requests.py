@@ -13,7 +13,10 @@ from iii_trio._values.checks import flag, non_negative, one_of, optional, text
 
 @attrs.frozen
 class TriggerActionVoid:
-    """Fire-and-forget routing: no answer comes, not even for an unknown function."""
+    """Fire-and-forget routing: no answer comes, not even for an unknown function.
+
+    Source: the references' ``TriggerActionVoid``.
+    """
 
     type: Literal["void"] = attrs.field(  # pyright: ignore[reportAssignmentType]  # it widens the default to str
         default="void", validator=one_of("void")
@@ -23,7 +26,10 @@ class TriggerActionVoid:
 
 @attrs.frozen
 class TriggerActionEnqueue:
-    """Routes the call through a named queue: the answer is an `EnqueueResult`, the work is done later."""
+    """Routes the call through a named queue: the answer is an `EnqueueResult`, the work is done later.
+
+    Source: the references' ``TriggerActionEnqueue``.
+    """
 
     queue: str = attrs.field(validator=text)
     """Name of the queue."""
@@ -45,7 +51,10 @@ def _as_action(value: Action | Mapping[str, Any] | None) -> Action | None:
 
 
 class TriggerAction:
-    """Makes the routing actions: ``TriggerAction.Void()`` and ``TriggerAction.Enqueue(queue="mail")``."""
+    """Makes the routing actions: ``TriggerAction.Void()`` and ``TriggerAction.Enqueue(queue="mail")``.
+
+    Source: the references' ``TriggerAction``.
+    """
 
     Void = TriggerActionVoid
     Enqueue = TriggerActionEnqueue
@@ -53,7 +62,7 @@ class TriggerAction:
 
 @attrs.frozen
 class EnqueueResult:
-    """The engine's receipt for enqueued work."""
+    """The engine's receipt for enqueued work. Source: the references' ``EnqueueResult``."""
 
     messageReceiptId: str  # noqa: N815 - the name is the references'
     """UUID that the engine gave to the job."""

@@ -151,24 +151,31 @@ class StateEventData(Generic[TData]):
 
 
 class IState(ABC, Generic[TData]):
-    """What keeps state: the engine's, or one of your own for tests. Source: the references' ``IState``."""
+    """What keeps state: the engine's, or one of your own for tests. Source: the references' ``IState``.
+
+    What an operation raises, and whether cancelling it is safe, is for who keeps the state to say; for the engine's see
+    `III.state`.
+    """
 
     @abstractmethod
     async def get(self, input: StateGetInput) -> TData | None:
-        """The value, or None."""
+        """The value, or None. Raises, and may be cancelled, as the class says."""
 
     @abstractmethod
     async def set(self, input: StateSetInput) -> StateSetResult[TData]:
-        """Write a value."""
+        """Write a value, whatever was there. Raises, and may be cancelled, as the class says."""
 
     @abstractmethod
     async def delete(self, input: StateDeleteInput) -> StateDeleteResult:
-        """Delete a value; one that is not there is no error."""
+        """Delete a value; one that is not there is no error. Raises, and may be cancelled, as the class says."""
 
     @abstractmethod
     async def list(self, input: StateListInput) -> builtins.list[TData]:
-        """The values of a scope, without their keys; none for an unknown scope."""
+        """The values of a scope, without their keys; none for an unknown scope.
+
+        Raises, and may be cancelled, as the class says.
+        """
 
     @abstractmethod
     async def update(self, input: StateUpdateInput) -> StateUpdateResult[TData]:
-        """Change a value in one step."""
+        """Change a value in one step. Raises, and may be cancelled, as the class says."""

@@ -155,29 +155,36 @@ class StreamDeleteResult:
 class IStream(ABC, Generic[TData]):
     """What keeps the items of a stream: the engine, or a store of your own. Source: the references' ``IStream``.
 
-    Each method gets one input and answers it; what it raises becomes the error of the caller's operation.
+    Each method gets one input and answers it. Of a store of your own, what it raises becomes the error of the caller's
+    operation, and it is cancelled as handlers are. For the engine see `III.streams`.
     """
 
     @abstractmethod
     async def get(self, input: StreamGetInput) -> TData | None:
-        """The item, or None."""
+        """The item, or None. Raises, and may be cancelled, as the class says."""
 
     @abstractmethod
     async def set(self, input: StreamSetInput) -> StreamSetResult[TData]:
-        """Write an item. Whether it is told to watchers as created depends on the `old_value` of the result."""
+        """Write an item. Whether it is told to watchers as created depends on the `old_value` of the result.
+
+        Raises, and may be cancelled, as the class says.
+        """
 
     @abstractmethod
     async def delete(self, input: StreamDeleteInput) -> StreamDeleteResult:
-        """Delete an item. Watchers hear of it only when the result has an `old_value`."""
+        """Delete an item. Watchers hear of it only when the result has an `old_value`.
+
+        Raises, and may be cancelled, as the class says.
+        """
 
     @abstractmethod
     async def list(self, input: StreamListInput) -> builtins.list[TData]:
-        """The items of a group; none for an unknown one."""
+        """The items of a group; none for an unknown one. Raises, and may be cancelled, as the class says."""
 
     @abstractmethod
     async def list_groups(self, input: StreamListGroupsInput) -> builtins.list[str]:
-        """The ids of a stream's groups, in no particular order."""
+        """The ids of a stream's groups, in no particular order. Raises, and may be cancelled, as the class says."""
 
     @abstractmethod
     async def update(self, input: StreamUpdateInput) -> StreamUpdateResult[TData]:
-        """Change an item in one step."""
+        """Change an item in one step. Raises, and may be cancelled, as the class says."""

@@ -12,7 +12,7 @@ from iii_trio._values.checks import flag, instance, optional, text
 
 @attrs.frozen(kw_only=True)
 class StreamTriggerConfig:
-    """Config of a ``stream`` trigger: which changes it is about."""
+    """Config of a ``stream`` trigger: which changes it is about. Source: the references' ``StreamTriggerConfig``."""
 
     stream_name: str = attrs.field(validator=text)
     """Name of the stream, never blank: without one the connection would hang (docs/engine.md, "Trigger configs")."""
@@ -32,6 +32,8 @@ class StreamJoinLeaveTriggerConfig:
     """Config of a ``stream:join`` or ``stream:leave`` trigger.
 
     The engine reads none of it: every join of every stream fires every one of them.
+
+    Source: the references' ``StreamJoinLeaveTriggerConfig``.
     """
 
     condition_function_id: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
@@ -40,7 +42,7 @@ class StreamJoinLeaveTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class StreamChangeEventDetail:
-    """A change of an item."""
+    """A change of an item. Source: the references' ``StreamChangeEventDetail``."""
 
     type: Literal["create", "update", "delete"]
     """What happened."""
@@ -51,7 +53,7 @@ class StreamChangeEventDetail:
 
 @attrs.frozen(kw_only=True)
 class StreamSentEvent:
-    """What somebody sent to a stream without storing it."""
+    """What somebody sent to a stream without storing it. Source: the engine's ``stream::send``."""
 
     type: str
     """The sender's word for it."""
@@ -62,7 +64,7 @@ class StreamSentEvent:
 
 @attrs.frozen(kw_only=True)
 class StreamSentEventDetail:
-    """Something was sent to the stream with ``stream::send``; nothing was stored."""
+    """Something was sent to the stream with ``stream::send``; nothing was stored. Source: the engine's events."""
 
     type: Literal["event"]
     """Always ``"event"``."""
@@ -77,7 +79,10 @@ StreamEventDetail: TypeAlias = StreamChangeEventDetail | StreamSentEventDetail
 
 @attrs.frozen(kw_only=True)
 class StreamChangeEvent:
-    """What the handler of a ``stream`` trigger gets, in the engine's own spelling (docs/engine.md, "Streams")."""
+    """What the handler of a ``stream`` trigger gets, in the engine's own spelling (docs/engine.md, "Streams").
+
+    Source: the references' ``StreamChangeEvent``.
+    """
 
     type: Literal["stream"]
     """Always ``"stream"``."""
@@ -100,7 +105,10 @@ class StreamChangeEvent:
 
 @attrs.frozen(kw_only=True)
 class StreamJoinLeaveEvent:
-    """What the handler of a ``stream:join`` or ``stream:leave`` trigger gets."""
+    """What the handler of a ``stream:join`` or ``stream:leave`` trigger gets.
+
+    Source: the references' ``StreamJoinLeaveEvent``.
+    """
 
     subscription_id: str
     """The watcher's own name for the subscription."""
@@ -120,7 +128,10 @@ class StreamJoinLeaveEvent:
 
 @attrs.frozen(kw_only=True)
 class StreamJoinResult:
-    """What a ``stream:join`` handler answers. An answer of any other shape, or an error, lets the watcher in."""
+    """What a ``stream:join`` handler answers. An answer of any other shape, or an error, lets the watcher in.
+
+    Source: the references' ``StreamJoinResult``.
+    """
 
     unauthorized: bool = attrs.field(validator=flag)
     """True refuses the subscription; one handler that refuses is enough."""
@@ -128,7 +139,7 @@ class StreamJoinResult:
 
 @attrs.frozen(kw_only=True)
 class StreamAuthInput:
-    """What the auth function of the streams' public socket gets."""
+    """What the auth function of the streams' public socket gets. Source: the references' ``StreamAuthInput``."""
 
     headers: dict[str, str]
     """Headers of the handshake, by their names in lower case."""
@@ -145,7 +156,10 @@ class StreamAuthInput:
 
 @attrs.frozen(kw_only=True)
 class StreamAuthResult:
-    """What the auth function answers. It cannot refuse a connection, only say who it is; `StreamJoinResult` refuses."""
+    """What the auth function answers. It cannot refuse a connection, only say who it is; `StreamJoinResult` refuses.
+
+    Source: the references' ``StreamAuthResult``.
+    """
 
     context: Any = None
     """Any JSON value; it comes back in `StreamJoinLeaveEvent.context`."""

@@ -90,7 +90,7 @@ def _ids(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.frozen(kw_only=True)
 class HttpTriggerConfig:
-    """Config of an ``http`` trigger: one route of the engine's HTTP server."""
+    """Config of an ``http`` trigger: one route of the engine's HTTP server. Source: the engine's ``http`` triggers."""
 
     api_path: str = attrs.field(validator=_path)
     """Path with or without the leading slash; a segment ``:name`` is a parameter. Paths that differ in nothing but the names
@@ -110,7 +110,10 @@ class HttpTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class CronTriggerConfig:
-    """Config of a ``cron`` trigger. Times are UTC; runs of one trigger do not overlap, and what is missed is skipped."""
+    """Config of a ``cron`` trigger. Times are UTC; runs of one trigger do not overlap, and what is missed is skipped.
+
+    Source: the engine's ``cron`` triggers.
+    """
 
     expression: str = attrs.field(validator=_expression)
     """``second minute hour day month weekday [year]``, where weekday 1 is Sunday and both days must match, or one of
@@ -122,7 +125,10 @@ class CronTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class StateTriggerConfig:
-    """Config of a ``state`` trigger: which changes it is about; all of them when it says nothing."""
+    """Config of a ``state`` trigger: which changes it is about; all of them when it says nothing.
+
+    Source: the engine's ``state`` triggers.
+    """
 
     scope: str | None = attrs.field(default=None, validator=optional(instance(str)), metadata=LEFT_OUT)
     """Group of keys, exactly; None means all."""
@@ -136,7 +142,10 @@ class StateTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class SubscribeTriggerConfig:
-    """Config of a ``subscribe`` trigger: messages that are published while somebody listens, and then gone."""
+    """Config of a ``subscribe`` trigger: messages that are published while somebody listens, and then gone.
+
+    Source: the engine's ``subscribe`` triggers.
+    """
 
     topic: str = attrs.field(validator=text)
     """Topic; without one the engine would take the binding and never fire."""
@@ -144,7 +153,10 @@ class SubscribeTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class SubscriberQueueConfig:
-    """How a durable topic delivers to one subscriber, in the engine's own spelling; None leaves it to the engine."""
+    """How a durable topic delivers to one subscriber, in the engine's own spelling; None leaves it to the engine.
+
+    Source: the engine's ``queue_config``.
+    """
 
     type: Literal["standard", "concurrent", "fifo"] | None = attrs.field(
         default=None, validator=optional(one_of("standard", "concurrent", "fifo")), metadata=LEFT_OUT
@@ -177,6 +189,8 @@ class QueueTriggerConfig:
     """Config of a ``durable:subscriber`` trigger: each function that subscribes gets every message of the topic once.
 
     A handler that fails gets it again.
+
+    Source: the engine's ``durable:subscriber`` triggers.
     """
 
     topic: str = attrs.field(validator=text)
@@ -196,7 +210,10 @@ class QueueTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class LogTriggerConfig:
-    """Config of a ``log`` trigger: records of the engine's log. Its function is looked up in ``default`` alone."""
+    """Config of a ``log`` trigger: records of the engine's log. Its function is looked up in ``default`` alone.
+
+    Source: the engine's ``log`` triggers.
+    """
 
     level: Literal["all", "trace", "debug", "info", "warn", "error"] = attrs.field(  # pyright: ignore[reportAssignmentType]
         default="all", validator=one_of("all", "trace", "debug", "info", "warn", "error")
@@ -206,7 +223,10 @@ class LogTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class TraceTriggerConfig:
-    """Config of a ``trace`` trigger: ids of traces in which something happened. Its function is in ``default`` alone."""
+    """Config of a ``trace`` trigger: ids of traces in which something happened. Its function is in ``default`` alone.
+
+    Source: the engine's ``trace`` triggers.
+    """
 
     service_name: str | None = attrs.field(default=None, validator=optional(text), metadata=LEFT_OUT)
     """Name of the service; None means all."""
@@ -219,7 +239,10 @@ class TraceTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class ConfigurationTriggerConfig:
-    """Config of a ``configuration`` trigger: changes of configuration values; all of them when it says nothing."""
+    """Config of a ``configuration`` trigger: changes of configuration values; all of them when it says nothing.
+
+    Source: the engine's ``configuration`` triggers.
+    """
 
     configuration_id: str | None = attrs.field(default=None, validator=optional(_configuration_id), metadata=LEFT_OUT)
     """Id of the value, 1 to 64 of a-z, 0-9, _ and -; None means all."""
@@ -233,12 +256,18 @@ class ConfigurationTriggerConfig:
 
 @attrs.frozen(kw_only=True)
 class FunctionsAvailableTriggerConfig:
-    """Config of an ``engine::functions-available`` trigger, of which the engine reads nothing."""
+    """Config of an ``engine::functions-available`` trigger, of which the engine reads nothing.
+
+    Source: the engine's ``engine::functions-available`` triggers.
+    """
 
 
 @attrs.frozen(kw_only=True)
 class WorkersAvailableTriggerConfig:
-    """Config of an ``engine::workers-available`` trigger, of which the engine reads nothing."""
+    """Config of an ``engine::workers-available`` trigger, of which the engine reads nothing.
+
+    Source: the engine's ``engine::workers-available`` triggers.
+    """
 
 
 CONFIGS: Final[Mapping[str, type[Any]]] = {

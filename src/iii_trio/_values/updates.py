@@ -86,7 +86,10 @@ _amount: Final[Validator] = whole(-(2**63), 2**63 - 1)
 
 @attrs.frozen(kw_only=True)
 class UpdateSet:
-    """Writes a key, or with the path ``""`` the whole value. It needs an object to write a key of."""
+    """Writes a key, or with the path ``""`` the whole value. It needs an object to write a key of.
+
+    Source: the references' ``UpdateSet``.
+    """
 
     path: str = attrs.field(validator=_segment)
     """The key; ``""`` is the whole value."""
@@ -106,6 +109,8 @@ class UpdateMerge:
 
     What stands in the way and is no object is replaced by one. But when the *whole* value is no object, a merge without a
     path changes nothing and says nothing.
+
+    Source: the references' ``UpdateMerge``.
     """
 
     path: str | list[str] | None = attrs.field(default=None, validator=_path)
@@ -122,7 +127,7 @@ class UpdateMerge:
 
 @attrs.frozen(kw_only=True)
 class UpdateIncrement:
-    """Adds to a number; what is missing counts as 0."""
+    """Adds to a number; what is missing counts as 0. Source: the references' ``UpdateIncrement``."""
 
     path: str = attrs.field(validator=_segment)
     """The key; ``""`` is the whole value."""
@@ -138,7 +143,7 @@ class UpdateIncrement:
 
 @attrs.frozen(kw_only=True)
 class UpdateDecrement:
-    """Takes from a number; what is missing counts as 0."""
+    """Takes from a number; what is missing counts as 0. Source: the references' ``UpdateDecrement``."""
 
     path: str = attrs.field(validator=_segment)
     """The key; ``""`` is the whole value."""
@@ -158,6 +163,8 @@ class UpdateAppend:
 
     A list as `value` becomes *one* element. What is missing becomes a list with the value; text becomes the text itself,
     unless the path has two keys or more.
+
+    Source: the references' ``UpdateAppend``.
     """
 
     path: str | list[str] | None = attrs.field(default=None, validator=_path)
@@ -174,7 +181,10 @@ class UpdateAppend:
 
 @attrs.frozen(kw_only=True)
 class UpdateRemove:
-    """Removes a key; with the path ``""`` the value becomes null. A key that is not there is no error."""
+    """Removes a key; with the path ``""`` the value becomes null. A key that is not there is no error.
+
+    Source: the references' ``UpdateRemove``.
+    """
 
     path: str = attrs.field(validator=_segment)
     """The key; ``""`` is the whole value."""

@@ -72,6 +72,8 @@ class EmbeddedEngine:
         Raises:
             trio.ClosedResourceError: The engine was closed.
             OSError: The connection failed; it does so while the engine is down.
+
+        Cancelling it is safe.
         """
         if self._scope.cancel_called:
             raise trio.ClosedResourceError("the engine was closed")
@@ -102,7 +104,7 @@ class EmbeddedEngine:
     async def wait_received(self, count: int, frame_type: type[Frame | TelemetryFrame]) -> None:
         """Wait until so many frames of a type have come in since the engine was opened, over all connections.
 
-        Cancelling it is safe. It waits for ever if they do not come: put a time-out around it.
+        Raises nothing, and cancelling it is safe. It waits for ever if they do not come: put a time-out around it.
         """
         await trio.lowlevel.checkpoint()
         while self._counts[frame_type] < count:
@@ -249,7 +251,7 @@ class EmbeddedEngine:
     async def aclose(self) -> None:
         """Stop: drop every link without a Close frame, and stop listening. Calling it again does nothing.
 
-        Cancelling it does not keep the engine from stopping.
+        Raises nothing. Cancelling it does not keep the engine from stopping.
         """
         self._scope.cancel()
         await self._stopped.wait()

@@ -132,7 +132,8 @@ class FaultProxy:
     async def wait_until(self, condition: Callable[[ProxyCounters], bool]) -> None:
         """Wait until the counters are as the condition wants them: ``lambda seen: seen.accepted == 2``.
 
-        Cancelling it is safe. It waits for ever if they never are: put a time-out around it.
+        Raises what the condition raises, and cancelling it is safe. It waits for ever if they never are: put a time-out
+        around it.
         """
         await trio.lowlevel.checkpoint()
         while not condition(self._counters):
