@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,6 +18,7 @@ import trio.testing
 from iii_trio import III, InitOptions, open_iii
 from iii_trio._link import choice
 from iii_trio.testing import EmbeddedEngine, open_engine
+from tests._engines import ENGINES
 from tests.workers import Bench, Worker
 
 FrameT = TypeVar("FrameT")
@@ -226,6 +228,26 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees what the developer's shell says about engines."""
     for name in ("III_URL", "III_TOKEN", "III_WORKER_NAME", "III_NAMESPACE", "III_ISOLATION"):
         monkeypatch.delenv(name, raising=False)
+
+
+# ---- engines on sockets -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=ENGINES)
+async def engine_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """The URL of an engine that listens."""
+    if request.param == "real":
+        yield os.environ["III_TEST_URL"]
+        return
+    async with open_engine(port=0, namespace_grace_ms=1_500) as engine:  # as in tests/engine.yaml
+        yield engine.url
+        assert engine.undecodable == ()
+
+
+@pytest.fixture
+def fresh() -> str:
+    """Nobody has used it before."""
+    return f"t{uuid.uuid4().hex[:12]}"
 
 
 # ---- the embedded engine without I/O ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import trio
 from iii_trio import III, InitOptions, InvocationError, TriggerAction, open_iii
 from iii_trio.errors import AuthenticationError, Fate, RegistrationRejectedError
 from iii_trio.testing import open_engine
-from tests.test_engine_worker import ENGINES, register_when_free, within
+from tests._engines import ENGINES, register_when_free, within
 
 pytestmark = pytest.mark.engine
 

@@ -10,8 +10,6 @@ import json
 import os
 import urllib.error
 import urllib.request
-import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,24 +20,12 @@ from iii_trio.errors import RegistrationRejectedError
 from iii_trio.http import HttpAuthApiKey, HttpAuthBearer, HttpAuthHmac, HttpRequest, HttpResponse
 from iii_trio.state import StateEventData, StateEventType
 from iii_trio.stream import StreamChangeEvent, StreamSentEventDetail
-from iii_trio.testing import open_engine
 from iii_trio.trigger import HttpTriggerConfig, TriggerConfig, TriggerHandler
+from tests._engines import Engine, within
 from tests.conftest import Link
 from tests.interop.engines import until
-from tests.test_engine_worker import ENGINES, Engine, within
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture(params=ENGINES)
-async def engine_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The URL of an engine that listens."""
-    if request.param == "real":
-        yield os.environ["III_TEST_URL"]
-        return
-    async with open_engine(port=0) as engine:
-        yield engine.url
-        assert engine.undecodable == ()
 
 
 @pytest.fixture
@@ -58,12 +44,6 @@ def http_url(real_url: str) -> str:
     if not url:
         pytest.skip("III_TEST_HTTP_URL does not say where the engine serves HTTP")
     return url.rstrip("/")
-
-
-@pytest.fixture
-def fresh() -> str:
-    """Nobody has used it before."""
-    return f"t{uuid.uuid4().hex[:12]}"
 
 
 class Told:

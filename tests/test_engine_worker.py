@@ -6,19 +6,15 @@ Every test uses ids, names and namespaces of its own, so that it can run again o
 from __future__ import annotations
 
 import datetime
-import functools
 import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 import pytest
 import trio
 
 from iii_trio import (
-    III,
     EnqueueResult,
     InitOptions,
     InvocationError,
@@ -36,51 +32,13 @@ from iii_trio.errors import (
     PayloadError,
     RegistrationRejectedError,
 )
-from iii_trio.testing import open_engine
+from tests._engines import Engine, register_when_free, within
 from tests.conftest import FaultyStream, Gate, Link, start
 from tests.interop.engines import until
 
 pytestmark = pytest.mark.engine
 
 MIB: Final = 1024 * 1024
-ENGINES: Final = ["embedded", *(["real"] if os.environ.get("III_TEST_URL") else [])]
-
-
-@attrs.frozen
-class Engine:
-    """An engine on a socket."""
-
-    url: str
-
-    async def open_stream(self) -> trio.abc.Stream:
-        address = urlsplit(self.url)
-        assert address.hostname is not None
-        return await trio.open_tcp_stream(address.hostname, address.port or 80)
-
-
-def within(seconds: float) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
-    """Bound a test: what waits on a socket fails and does not hang."""
-
-    def bound(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        @functools.wraps(test)
-        async def bounded(**fixtures: Any) -> None:
-            with trio.fail_after(seconds):
-                await test(**fixtures)
-
-        return bounded
-
-    return bound
-
-
-@pytest.fixture(params=ENGINES)
-async def engine_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """The URL of an engine that listens."""
-    if request.param == "real":
-        yield os.environ["III_TEST_URL"]
-        return
-    async with open_engine(port=0, namespace_grace_ms=1_500) as engine:  # as in tests/engine.yaml
-        yield engine.url
-        assert engine.undecodable == ()
 
 
 @pytest.fixture
@@ -93,12 +51,6 @@ def sut(engine_url: str) -> Engine:
 def link(sut: Engine) -> Link[Engine]:
     """A link to it that can misbehave."""
     return Link(sut)
-
-
-@pytest.fixture
-def fresh() -> str:
-    """Nobody has used it before."""
-    return f"t{uuid.uuid4().hex[:12]}"
 
 
 async def _echo(data: Any) -> Any:
@@ -229,18 +181,6 @@ async def test_enqueued_work_gets_a_receipt_and_is_done_later(engine_url: str, f
         assert str(uuid.UUID(receipt.messageReceiptId)) == receipt.messageReceiptId
         await finished.wait()
     assert done == [{"n": 7}]
-
-
-async def register_when_free(iii: III, function_id: str, handler: Any) -> None:
-    """Another run of these tests may have it just now."""
-    while True:
-        ref = iii.register_function(function_id, handler, force=True)
-        try:
-            await ref.wait_registered()
-        except RegistrationRejectedError:
-            ref.unregister()
-        else:
-            return
 
 
 @within(30)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from iii_trio._embedded.connection import Connection
-from iii_trio._embedded.registry import Builtin, Refusal
+from iii_trio._embedded.registry import Function, Refusal
 from iii_trio._wire.messages import ErrorBody, Json
 
 _MAX_U32: Final = 2**32 - 1
@@ -204,10 +204,12 @@ def read(function_id: str, shape: Input, data: Any) -> dict[str, Any]:
         raise Refusal("deserialization_error", message) from None
 
 
-def reading(function_id: str, shape: Input, run: Callable[[dict[str, Any]], Json]) -> Builtin:
-    """A builtin that gets its input as named values, and does not ask who calls."""
+def reading(
+    worker: str, function_id: str, description: str, shape: Input, run: Callable[[dict[str, Any]], Json]
+) -> Function:
+    """A builtin of `worker` that gets its input as named values, and does not ask who calls."""
 
     def read_and_run(_: Connection | None, data: Json) -> Json:
         return run(read(function_id, shape, data))
 
-    return read_and_run
+    return Function(id=function_id, description=description, run=read_and_run, worker=worker)

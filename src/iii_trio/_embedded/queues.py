@@ -57,10 +57,7 @@ def queues(host: Host) -> Part:
         worker=WORKER,
         description="Async job processing with named queues, retries, and dead-letter support.",
         functions=(
-            *(
-                Function(id=function_id, description=description, run=reading(function_id, shape, run), worker=WORKER)
-                for function_id, description, shape, run in described
-            ),
+            *(reading(WORKER, *row) for row in described),
             # These two take whatever they are given.
             Function(
                 id="engine::queue::list_topics",

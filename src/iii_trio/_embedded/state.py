@@ -8,7 +8,6 @@ import attrs
 
 from iii_trio._embedded.inputs import Field, Input, anything, many, reading, text
 from iii_trio._embedded.parts import Host, Part
-from iii_trio._embedded.registry import Function
 from iii_trio._embedded.store import Change, Store
 from iii_trio._embedded.triggers import Binding, BindingRefused, TriggerType
 from iii_trio._embedded.updates import read_operation
@@ -38,8 +37,8 @@ def state(host: Host) -> Part:
         worker=WORKER,
         description="Distributed key-value state management with reactive change triggers.",
         functions=tuple(
-            Function(id=function_id, description=description, run=reading(function_id, shape, run), worker=WORKER)
-            for function_id, description, shape, run in (
+            reading(WORKER, *row)
+            for row in (
                 ("state::set", "Set a value in state", _SET, kept.set),
                 ("state::get", "Get a value from state", _GET, kept.get),
                 ("state::delete", "Delete a value from state", _DELETE, kept.delete),

@@ -13,7 +13,7 @@ import attrs
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE
 from iii_trio._embedded.inputs import Field, Input, anything, debug_error, many, reading, text, u64
 from iii_trio._embedded.parts import Host, Part
-from iii_trio._embedded.registry import Function, Later, Refusal
+from iii_trio._embedded.registry import Later, Refusal
 from iii_trio._embedded.store import Change, Store
 from iii_trio._embedded.triggers import Binding, BindingRefused, TriggerType
 from iii_trio._embedded.updates import read_operation
@@ -69,8 +69,8 @@ def streams(host: Host) -> Part:
         worker=WORKER,
         description="Build durable streams for real-time data subscriptions.",
         functions=tuple(
-            Function(id=function_id, description=description, run=reading(function_id, shape, run), worker=WORKER)
-            for function_id, description, shape, run in (
+            reading(WORKER, *row)
+            for row in (
                 ("stream::set", "Set a value in a stream", _SET, kept.set),
                 ("stream::get", "Get a value from a stream", _GET, kept.get),
                 ("stream::delete", "Delete a value from a stream", _DELETE, kept.delete),
