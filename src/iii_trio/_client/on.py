@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import attrs
 
 from iii_trio._client.binding import Binding
 from iii_trio._client.handles import FunctionRef, Trigger
-from iii_trio._options import OnConflict, OnConnectionLost
-from iii_trio._values.functions import Format
+from iii_trio._client.registering import FunctionOptions
 from iii_trio._values.stream_events import StreamJoinLeaveTriggerConfig, StreamTriggerConfig
 from iii_trio._values.trigger_configs import (
     QUEUE,
@@ -33,7 +32,7 @@ from iii_trio.errors import ConfigurationError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class FunctionKeywords(TypedDict, total=False):
+class FunctionKeywords(FunctionOptions, total=False):
     """What every decorator takes beside its own arguments."""
 
     function_id: str
@@ -41,16 +40,6 @@ class FunctionKeywords(TypedDict, total=False):
 
     trigger_metadata: dict[str, Any]
     """A JSON object that most types pass on as the invocation's metadata."""
-
-    description: str
-    metadata: dict[str, Any]
-    request_format: Format
-    response_format: Format
-    concurrency: int
-    timeout: float
-    force: bool
-    on_conflict: OnConflict
-    on_connection_lost: OnConnectionLost
 
 
 @attrs.frozen(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 import trio
@@ -27,6 +27,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FunctionName: TypeAlias = str | RegisterFunctionInput | Mapping[str, Any]
 """What names a function: its id, or a value or dict that describes it."""
+
+
+class FunctionOptions(TypedDict, total=False):
+    """What the decorators pass on to `Registering.register_function`, which says what each means."""
+
+    description: str | None
+    metadata: dict[str, Any] | None
+    request_format: Format | None
+    response_format: Format | None
+    concurrency: int | None
+    timeout: float
+    force: bool
+    on_conflict: OnConflict
+    on_connection_lost: OnConnectionLost | None
 
 
 class Registering(Calls):
@@ -164,39 +178,14 @@ class Registering(Calls):
         registration = self._session.registrar.register(function_frame(described), function, on_conflict)
         return FunctionRef(self._session, registration, None if function is None else handler_or_invocation)
 
-    def function(
-        self,
-        function_id: FunctionName,
-        *,
-        description: str | None = None,
-        metadata: dict[str, Any] | None = None,
-        request_format: Format | None = None,
-        response_format: Format | None = None,
-        concurrency: int | None = None,
-        timeout: float = math.inf,
-        force: bool = False,
-        on_conflict: OnConflict = "raise",
-        on_connection_lost: OnConnectionLost | None = None,
-    ) -> Callable[[F], FunctionRef[F]]:
+    def function(self, function_id: FunctionName, **keywords: Unpack[FunctionOptions]) -> Callable[[F], FunctionRef[F]]:
         """`register_function` as a decorator, with the same arguments and errors.
 
         The decorated name becomes the `FunctionRef`; calling that calls the handler itself.
         """
 
         def register(handler: F) -> FunctionRef[F]:
-            return self.register_function(
-                function_id,
-                handler,
-                description=description,
-                metadata=metadata,
-                request_format=request_format,
-                response_format=response_format,
-                concurrency=concurrency,
-                timeout=timeout,
-                force=force,
-                on_conflict=on_conflict,
-                on_connection_lost=on_connection_lost,
-            )
+            return self.register_function(function_id, handler, **keywords)
 
         return register
 
