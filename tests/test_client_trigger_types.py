@@ -108,6 +108,17 @@ async def test_outside_of_default_every_type_is_free(link: MemoryLink) -> None:
         assert len(provider.bindings) == 1
 
 
+async def test_the_format_of_configs_is_made_of_the_handlers_class(link: MemoryLink) -> None:
+    """Unless the type has one."""
+    described = {"id": "webhook", "description": ""}
+    async with link.client() as iii:
+        iii.register_trigger_type(described, Provider())
+        await iii.register_trigger_type({**described, "trigger_request_format": {}}, Provider()).wait_registered()
+    made, given = frames(link.engine, RegisterTriggerType)
+    assert made.trigger_request_format["type"] == "object"
+    assert given.trigger_request_format == {}
+
+
 async def test_a_format_that_cannot_be_sent_is_refused(link: MemoryLink) -> None:
     """With its path."""
     async with link.client() as iii:

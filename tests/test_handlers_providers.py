@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -13,14 +13,16 @@ import trio.testing
 from trio.testing import MockClock
 
 from iii_trio import III, InvocationError
-from iii_trio._handlers.providers import MAX_BINDINGS, REFUSED, Providers
+from iii_trio._handlers.providers import MAX_BINDINGS, REFUSED, Providers, inspect_provider
 from iii_trio._wire.messages import RegisterTrigger, TriggerRegistrationResult, UnregisterTrigger
-from iii_trio.errors import RegistrationRejectedError
+from iii_trio.errors import ConfigurationError, RegistrationRejectedError
 from iii_trio.runtime import TriggerTypeRef
 from iii_trio.testing import EmbeddedEngine
 from iii_trio.trigger import Trigger, TriggerConfig, TriggerHandler
 from tests.conftest import Link, MemoryLink, frames
 from tests.interop.engines import until
+
+C = TypeVar("C")
 
 TYPE: dict[str, Any] = {"id": "webhook", "description": "calls from elsewhere"}
 
@@ -108,6 +110,122 @@ def refusal(engine: EmbeddedEngine) -> tuple[str, str]:
     (verdict,) = verdicts(engine)
     assert verdict.error is not None
     return verdict.error.code, verdict.error.message
+
+
+# ---- what it takes ----------------------------------------------------------------------------------------------------
+
+
+class Door:
+    """What no JSON can be."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+@attrs.frozen(eq=False)
+class House:
+    """A config, which equals nothing but itself."""
+
+    door: int
+    bell: bool = True
+
+
+@attrs.define(eq=False)
+class Bells(TriggerHandler[House]):
+    """A provider whose class says what it takes."""
+
+    told: list[Any] = attrs.field(factory=list)
+
+    async def register_trigger(self, config: TriggerConfig[House]) -> None:
+        self.told.append(config.config)
+
+    async def unregister_trigger(self, config: TriggerConfig[House]) -> None:
+        self.told.append(("end", config.config))
+
+
+class LateBells(TriggerHandler["House"]):
+    """The same, said in text."""
+
+    def register_trigger(self, config: TriggerConfig[House]) -> None: ...
+
+    def unregister_trigger(self, config: TriggerConfig[House]) -> None: ...
+
+
+class OtherBells(TriggerHandler[C]):
+    """One whose instances say it."""
+
+    def register_trigger(self, config: TriggerConfig[C]) -> None: ...
+
+    def unregister_trigger(self, config: TriggerConfig[C]) -> None: ...
+
+
+class SomeBells(OtherBells[House]):
+    """One whose base says it."""
+
+
+@pytest.mark.parametrize(
+    "handler", [Bells(), LateBells(), OtherBells[House](), SomeBells()], ids=["class", "text", "instance", "base"]
+)
+def test_the_class_of_a_handler_says_what_its_configs_are(handler: TriggerHandler[Any]) -> None:
+    """And its schema is made of that."""
+    provider = inspect_provider("webhook", handler)
+    assert provider.config_type is not None
+    assert provider.config_type.schema is not None
+    assert provider.config_type.schema["required"] == ["door"]
+
+
+@pytest.mark.parametrize("handler", [Provider(), OtherBells()], ids=["any", "nothing"])
+def test_a_class_that_says_nothing_takes_everything(handler: TriggerHandler[Any]) -> None:
+    """As it comes."""
+    assert inspect_provider("webhook", handler).config_type is None
+
+
+@pytest.mark.parametrize("handler", [OtherBells[Door](), OtherBells["Nobody"]()], ids=["class", "name"])  # type: ignore[name-defined]
+async def test_configs_that_no_json_can_be_are_refused_with_the_type(
+    link: MemoryLink, handler: TriggerHandler[Any]
+) -> None:
+    """Not with the first binding."""
+    async with link.client() as iii:
+        with pytest.raises(ConfigurationError, match="OtherBells takes, the handler of the trigger type 'webhook'"):
+            iii.register_trigger_type(TYPE, handler)
+        assert iii.statistics().trigger_types == 0
+
+
+async def test_a_typed_provider_gets_typed_configs(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Once, also when the engine hands the binding over again; the end comes with the same one."""
+    provider = Bells()
+    async with link.client() as iii:
+        ref = iii.register_trigger_type(TYPE, provider)
+        trigger = ref.register_trigger("f", House(door=7))
+        await settle()
+        await link.go_down()
+        link.is_up = True
+        await iii.wait_connected()
+        await settle()
+        (house,) = provider.told
+        assert (house.door, house.bell) == (7, True)
+        trigger.unregister()
+        await settle()
+        assert provider.told[1:] == [("end", house)]
+
+
+async def test_a_config_that_does_not_fit_refuses_the_binding(link: MemoryLink, engine: EmbeddedEngine) -> None:
+    """With the path of the fault; the handler does not hear of it, and others go on."""
+    provider = Bells()
+    async with link.client() as iii:
+        iii.register_trigger_type(TYPE, provider)
+        trigger = bind(iii, config={"door": "7"})
+        await settle()
+        code, message = refusal(engine)
+        assert code == "invalid_input"
+        assert "door" in message
+        assert provider.told == []
+        assert isinstance(trigger.error, RegistrationRejectedError)
+        assert trigger.error.code == "invalid_input"
+        bind(iii, config={"door": 8})
+        await settle()
+        assert [house.door for house in provider.told] == [8]
+        assert iii.statistics().bindings == 1
 
 
 # ---- what it is told --------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import attrs
 import pytest
 
-from iii_trio._types.hints import field_types, resolve, scope_of, substitute
+from iii_trio._types.hints import argument_of, field_types, resolve, scope_of, substitute
 from iii_trio._types.shape import UnknownType
 
 T = TypeVar("T")
@@ -78,6 +78,23 @@ def test_the_arguments_of_a_generic_stand_for_its_variables() -> None:
     assert field_types(Pair[int, str]) == {"first": int, "second": list[str]}
     assert field_types(Half[str]) == {"first": int, "second": list[str], "third": str | None}
     assert field_types(Pair) == {"first": T, "second": list[U]}  # type: ignore[valid-type]
+
+
+class Text(Half["str"]):
+    """A class that says in text what a variable of its base is."""
+
+
+class Lost(Half["Nobody"]):  # type: ignore[name-defined]
+    """One that says what does not exist."""
+
+
+def test_the_argument_of_a_base_is_found_in_the_class() -> None:
+    """However far down it is said; where it is not said it stays a variable."""
+    assert argument_of(Half[int], Half) is int
+    assert argument_of(Text, Half) is str
+    assert argument_of(Half, Half) is T
+    with pytest.raises(UnknownType, match="Nobody"):
+        argument_of(Lost, Half)
 
 
 def test_only_what_is_given_is_filled_in() -> None:

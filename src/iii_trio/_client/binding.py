@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from iii_trio._client.handles import Trigger
 from iii_trio._client.namespaces import target_namespace
 from iii_trio._client.registering import Registering, said
 from iii_trio._client.trigger_types import TriggerTypeRef
-from iii_trio._handlers.providers import Providers
+from iii_trio._handlers.providers import Providers, inspect_provider
 from iii_trio._session.registry import Registry
 from iii_trio._values.building import build
 from iii_trio._values.services import RegisterServiceInput
@@ -103,25 +105,29 @@ class Binding(Registering):
             trigger_type: A `RegisterTriggerTypeInput`, or a dict with its fields.
             handler: Is told of every binding once, and of its end; its methods may be async, or run in a thread. What it
                 raises refuses the binding, with the code of an `InvocationError` or ``trigger_registration_failed``. What
-                goes beyond 100,000 bindings is refused ``overloaded``.
+                goes beyond 100,000 bindings is refused ``overloaded``. A class that derives from ``TriggerHandler[X]`` gets
+                configs that are an ``X``, any type that a function can take, and others are refused ``invalid_input``;
+                of that the type's `trigger_request_format` is made when it has none.
             force: Take a type of the engine's own, such as ``cron``, in ``default``. All bindings to it are handed to this
                 worker, and wait for somebody else when it is gone (docs/engine.md, "Ownership").
 
         Raises:
-            ConfigurationError: A field is unknown, missing or wrong, the handler is none, or the engine has a type of this
-                id itself.
+            ConfigurationError: A field is unknown, missing or wrong, the handler is none or takes configs that no JSON can
+                be, or the engine has a type of this id itself.
             PayloadError: A format cannot be sent.
             ClientClosed: The client is closed, or about to be: a drain has begun.
         """
         self._check_open()
-        if not isinstance(handler, TriggerHandler):
-            raise ConfigurationError(f"the handler of a trigger type is a TriggerHandler, not {type(handler).__name__}")
-        frame = trigger_type_frame(build(RegisterTriggerTypeInput, trigger_type))
+        wanted = build(RegisterTriggerTypeInput, trigger_type)
+        provider = inspect_provider(wanted.id, handler)
+        if wanted.trigger_request_format is None and provider.config_type is not None:
+            wanted = attrs.evolve(wanted, trigger_request_format=provider.config_type.schema)
+        frame = trigger_type_frame(wanted)
         if frame.id in CONFIGS and self._session.namespace == "default" and not force:
             raise ConfigurationError(
                 f"{frame.id!r} is a trigger type of the engine's own; force=True takes it from everybody"
             )
-        registration = self._session.registrar.register(frame, handler)
+        registration = self._session.registrar.register(frame, provider)
         return TriggerTypeRef(self, self._session, registration, frame)
 
     def unregister_trigger_type(self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any] | str) -> None:

@@ -18,9 +18,12 @@ import attrs
 import trio
 
 from iii_trio._handlers.dispatch import Dispatcher, call_in_thread, sendable
+from iii_trio._types.hints import argument_of
+from iii_trio._types.shape import UnknownType
+from iii_trio._types.table import Misfit, Typed, typed
 from iii_trio._values.trigger_types import TriggerConfig, TriggerHandler
 from iii_trio._wire.messages import ErrorBody, RegisterTrigger, TriggerRegistrationResult, UnregisterTrigger
-from iii_trio.errors import InvocationError
+from iii_trio.errors import ConfigurationError, InvocationError
 
 logger = logging.getLogger("iii_trio")
 
@@ -31,9 +34,36 @@ MAX_BINDINGS: Final = 100_000
 """What the providers of one client accept; other workers decide how many there are."""
 
 _UNKNOWN: Final = "trigger_type_not_found"
+_INVALID: Final = "invalid_input"
 _OVERLOADED: Final = ErrorBody("overloaded", "this worker has more bindings than it may accept")
 
 _Task: TypeAlias = RegisterTrigger | UnregisterTrigger
+
+
+@attrs.frozen(eq=False)
+class Provider:
+    """What serves a trigger type, and what it takes for a config."""
+
+    handler: TriggerHandler[Any]
+    config_type: Typed | None
+    """What the config of a binding has to be; None where the class does not say, and it is passed on untouched."""
+
+
+def inspect_provider(type_id: str, handler: Any) -> Provider:
+    """Find out what the handler of a trigger type takes: what its class says in ``TriggerHandler[...]``.
+
+    Raises:
+        ConfigurationError: It is none, or takes configs of a type that the table does not have.
+    """
+    if not isinstance(handler, TriggerHandler):
+        raise ConfigurationError(f"the handler of a trigger type is a TriggerHandler, not {type(handler).__name__}")
+    try:
+        found = typed(argument_of(getattr(handler, "__orig_class__", type(handler)), TriggerHandler))
+    except UnknownType as error:
+        raise ConfigurationError(
+            f"the configs that {type(handler).__name__} takes, the handler of the trigger type {type_id!r}: {error}"
+        ) from None
+    return Provider(handler, None if found.is_any else found)
 
 
 @attrs.define(eq=False)
@@ -56,6 +86,9 @@ class _Binding:
 
     config: TriggerConfig[Any] | None = None
     """What the provider has accepted, if it has."""
+
+    raw: TriggerConfig[Any] | None = None
+    """The same as the engine said it."""
 
     handler: TriggerHandler[Any] | None = None
     """The provider that has."""
@@ -129,22 +162,29 @@ class Providers:
         if registration is None:
             await self._end(binding)
             return ErrorBody(_UNKNOWN, f"this worker provides no trigger type {frame.trigger_type!r}")
-        config, handler = _config_of(frame), registration.handler
-        if binding.handler is handler and binding.config == config:
+        provider: Provider = registration.handler
+        raw, handler = _config_of(frame), provider.handler
+        if binding.handler is handler and binding.raw == raw:
             return None
         await self._end(binding)
+        try:
+            config = _structured(raw, provider.config_type)
+        except Misfit as misfit:
+            logger.warning("the config of a binding to %r does not fit: %s", frame.trigger_type, misfit)
+            return ErrorBody(_INVALID, sendable(misfit))
         error = await self._attempt(handler.register_trigger, config)
         if error is not None:
             logger.warning("the provider of %r refuses a binding", frame.trigger_type, exc_info=error)
             return _refusal(error)
-        binding.config, binding.handler, binding.trigger_type = config, handler, frame.trigger_type
+        binding.config, binding.raw = config, raw
+        binding.handler, binding.trigger_type = handler, frame.trigger_type
         return None
 
     async def _end(self, binding: _Binding) -> None:
         config, handler = binding.config, binding.handler
         if config is None or handler is None:
             return
-        binding.config = binding.handler = None
+        binding.config = binding.raw = binding.handler = None
         error = await self._attempt(handler.unregister_trigger, config)
         if error is not None:
             logger.warning("the provider of %r failed to end a binding", binding.trigger_type, exc_info=error)
@@ -209,6 +249,10 @@ def _config_of(frame: RegisterTrigger) -> TriggerConfig[Any]:
         metadata=frame.metadata,
         namespace=frame.namespace or "default",
     )
+
+
+def _structured(config: TriggerConfig[Any], config_type: Typed | None) -> TriggerConfig[Any]:
+    return config if config_type is None else attrs.evolve(config, config=config_type.structure(config.config))
 
 
 def _refusal(error: BaseException) -> ErrorBody:

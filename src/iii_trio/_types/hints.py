@@ -43,6 +43,18 @@ def field_types(type_: Any, *, extras: bool = False) -> dict[str, Any]:
     return types
 
 
+def argument_of(type_: Any, base: Any) -> Any:
+    """What the one variable of a generic base stands for in a class; the variable itself where the class does not say.
+
+    Raises:
+        UnknownType: It is text that names what the module of the class does not have.
+    """
+    bound: dict[Any, dict[Any, Any]] = {}
+    _bind(type_, bound)
+    (variable,) = base.__parameters__
+    return resolve(bound.get(base, {}).get(variable, variable), scope_of(get_origin(type_) or type_))
+
+
 def substitute(type_: Any, variables: Mapping[Any, Any]) -> Any:
     """A type with its variables filled in."""
     if isinstance(type_, TypeVar):

@@ -28,7 +28,8 @@ class RegisterTriggerTypeInput:
     """One line for people and models."""
 
     trigger_request_format: Any = None
-    """JSON Schema of a binding's config; the engine shows it and does not enforce it."""
+    """JSON Schema of a binding's config; the engine shows it and does not enforce it. None takes that of the
+    configs which the handler takes, see `TriggerHandler`."""
 
     call_request_format: Any = None
     """JSON Schema of the payload that functions get; shown, not enforced."""
@@ -63,6 +64,8 @@ class TriggerHandler(ABC, Generic[C]):
     Both methods may be async or not; what is not async runs in a thread. Each binding is told once, whatever the connection,
     also one that existed before the type did. One that comes back changed ends before it begins anew. Of one binding the
     next word comes when the last one was dealt with; others do not wait. When the client ends nothing is told.
+
+    What a class says in ``TriggerHandler[X]`` is what its configs are: bindings with others are refused.
 
     Source: the references' ``TriggerHandler``.
     """
