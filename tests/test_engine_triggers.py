@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
@@ -348,6 +349,44 @@ async def test_one_worker_provides_what_another_binds_to(engine_url: str, fresh:
         hook.triggers[0].unregister()
         await until(lambda: not provider.bound)
     assert told == [("hello", {"m": 1})]
+
+
+@attrs.frozen
+class Page:
+    """The config of a trigger type."""
+
+    path: str
+
+
+@attrs.define(eq=False)
+class Pages(TriggerHandler[Page]):
+    """A provider whose class says what it takes."""
+
+    paths: list[str] = attrs.field(factory=list)
+
+    async def register_trigger(self, config: TriggerConfig[Page]) -> None:
+        self.paths.append(config.config.path)
+
+    async def unregister_trigger(self, config: TriggerConfig[Page]) -> None:
+        self.paths.remove(config.config.path)
+
+
+@within(30)
+async def test_a_provider_is_given_what_its_class_says_and_nothing_else(engine_url: str, fresh: str) -> None:
+    """The engine lists the schema of it, and the owner of another config learns where it does not fit."""
+    pages = Pages()
+    async with open_iii(engine_url) as iii, open_iii(engine_url) as other:
+        ref = iii.register_trigger_type({"id": fresh, "description": "pages"}, pages)
+        await ref.wait_registered()
+        told = await other.trigger("engine::triggers::info", {"id": fresh})
+        assert told["configuration_schema"]["required"] == ["path"]
+        trigger = other.register_trigger(type=fresh, function_id="f", config={"path": 7})
+        await until(lambda: trigger.error)
+        assert isinstance(trigger.error, RegistrationRejectedError)
+        assert (trigger.error.code, "path" in str(trigger.error)) == ("invalid_input", True)
+        other.register_trigger(type=fresh, function_id="f", config=Page("/a"))
+        await until(lambda: pages.paths)
+        assert pages.paths == ["/a"]
 
 
 @within(30)
