@@ -371,6 +371,7 @@ async def test_links_of_channels_are_dropped_without_those_of_workers(place: dic
                 await trio.testing.wait_all_tasks_blocked()  # the engine has gone on from its answers
                 engine.drop_channels()
                 assert [await end.get(LIMIT) for end in ends] == [("close", (1006, ""))] * 2
-                nursery.cancel_scope.cancel()
+                for end in ends:
+                    await end.finish()
             assert await iii.trigger("engine::channels::create", {})
             assert iii.statistics().reconnects == 0
