@@ -6,7 +6,8 @@ breaks the rules, and a way to leave without cutting off the response.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Final
 
@@ -77,8 +78,8 @@ class HttpConnection:
         if self._http.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
 
-    async def body(self) -> AsyncIterator[bytes]:
-        """What is left of the body, in pieces. One that breaks the rules ends there, as in the real engine.
+    async def next_piece(self) -> bytes | None:
+        """More of the body; None at its end. One that breaks the rules ends there, as in the real engine.
 
         Raises:
             trio.BrokenResourceError: The client is gone.
@@ -87,16 +88,15 @@ class HttpConnection:
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError:
-                return
+                return None
             if isinstance(event, h11.Data):
-                yield bytes(event.data)
-            elif event is h11.NEED_DATA:
-                data = bytes(await self._stream.receive_some(_CHUNK))
-                if not data:
-                    raise trio.BrokenResourceError("the client left in the middle of a request")
-                self._http.receive_data(data)
-            else:
-                return
+                return bytes(event.data)
+            if event is not h11.NEED_DATA:
+                return None
+            data = bytes(await self._stream.receive_some(_CHUNK))
+            if not data:
+                raise trio.BrokenResourceError("the client left in the middle of a request")
+            self._http.receive_data(data)
 
     async def wait_gone(self) -> None:
         """Wait for the client to leave, behind a body that was read.
@@ -153,6 +153,9 @@ class HttpConnection:
 
     async def next_cycle(self) -> bool:
         """Whether another request may come; if not, the client has got the response."""
+        with suppress(h11.RemoteProtocolError):
+            while self._http.their_state is h11.SEND_BODY and isinstance(self._http.next_event(), h11.Data):
+                pass  # nobody wanted what has arrived of the body
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             return True

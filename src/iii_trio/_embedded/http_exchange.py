@@ -101,7 +101,7 @@ class Exchange:
     async def _read_whole(self) -> bytes | None:
         """The body, or None if it is too long."""
         pieces = bytearray()
-        async for piece in self._connection.body():
+        while (piece := await self._connection.next_piece()) is not None:
             pieces += piece
             if len(pieces) > MAX_JSON:
                 return None
@@ -111,7 +111,7 @@ class Exchange:
         """Move the body into its channel, as fast as that is read; what nobody will read is thrown away."""
         try:
             with writer:
-                async for piece in self._connection.body():
+                while (piece := await self._connection.next_piece()) is not None:
                     await writer.put(piece)
         except trio.BrokenResourceError:
             nursery.cancel_scope.cancel()
