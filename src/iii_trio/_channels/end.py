@@ -76,6 +76,7 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
         self._is_started = False
         self._is_open = False
         self._is_closed = False
+        self._is_given_up = False
         self._fault: tuple[type[ChannelError], str] | None = None
         self._finished = trio.Event()
 
@@ -122,13 +123,22 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
         self._is_started = True
         self._home.nursery.start_soon(self._run, name=f"iii channel {self._ref.direction} {self._ref.channel_id}")
 
+    def _give_up(self) -> None:
+        """Let the socket go at once; one that is being opened as soon as it is.
+
+        For the other side would wait, as long as this end is not taken, for somebody to come.
+        """
+        self._is_given_up = True
+        if self._is_open:
+            self._scope.cancel(reason="this end of the channel was closed")
+
     async def _run(self) -> None:
         """The task of this end."""
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     transport = await self._connect(nursery)
-                    if transport is not None:
+                    if transport is not None and not self._is_given_up:
                         self._is_open = True
                         self._buffer.wake()
                         await self._serve(transport)

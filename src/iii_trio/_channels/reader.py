@@ -10,6 +10,7 @@ import inspect
 import logging
 import operator
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -20,6 +21,7 @@ from iii_trio._link.transport import LinkLost, Transport
 from iii_trio._values.refs import StreamChannelRef
 from iii_trio.errors import (
     ChannelBroken,
+    ChannelClosed,
     ChannelEnded,
     ChannelError,
     ChannelOverflow,
@@ -145,13 +147,17 @@ class ChannelReader(ChannelEnd):
         self._listeners.append(listener)
 
     async def aclose(self) -> None:
-        """Let this end go. An open one is never there again, and its writer fails when it has sent a little more.
+        """Let this end go: its writer fails when it has sent a little more.
 
-        It waits for nobody. A second time it does nothing.
+        That holds for an end that was not used too, which is taken for it; so do not close an end whose ref somebody else
+        has. It waits for nobody. A second time it does nothing.
         """
-        self._is_closed = True
-        self._buffer.clear()
-        self._scope.cancel(reason="the reader was closed")
+        if not self._is_closed:
+            with suppress(ChannelClosed):  # there may be no client any more
+                self._start()
+            self._is_closed = True
+            self._buffer.clear()
+            self._give_up()
         await trio.lowlevel.checkpoint()
 
     async def _serve(self, transport: Transport) -> None:

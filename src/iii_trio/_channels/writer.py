@@ -95,7 +95,8 @@ class ChannelWriter(ChannelEnd):
     async def aclose(self) -> None:
         """End the stream, and wait until the engine has taken everything, which takes as long as a slow reader makes it.
 
-        An end that was not used is opened for it, since only a writer that comes and goes ends a stream.
+        An end that was not used is taken for it, since only a writer that comes and goes ends a stream; so do not close an
+        end whose ref somebody else has.
 
         Raises:
             ChannelBroken: The link ended before: the reader may have got any part. It is raised once, here or by `write`.
@@ -112,7 +113,7 @@ class ChannelWriter(ChannelEnd):
             else:
                 await trio.lowlevel.checkpoint()
         except BaseException:
-            self._scope.cancel(reason="the writer was given up")
+            self._give_up()
             raise
         if self._fault is not None and not self._was_told:
             self._was_told = True
@@ -120,8 +121,7 @@ class ChannelWriter(ChannelEnd):
 
     def _begin_close(self) -> None:
         try:
-            if trio.current_effective_deadline() > trio.current_time():  # who gives up a new end does not take it first
-                self._start()
+            self._start()
         finally:
             self._is_closed = True
         if self._is_started and self._tally is not None:
