@@ -333,6 +333,26 @@ class Socket:
                 event = BytesMessage(data=piece, message_finished=last)
             await self._send(self.protocol.send(event))
 
+    async def flood(self, message: str | bytes, most: int, stall: float, nursery: trio.Nursery) -> int:
+        """Send a message until that takes longer than `stall` seconds: how many were handed over, with the stuck one."""
+        for count in range(1, most + 1):
+            sent = trio.Event()
+            nursery.start_soon(self._send_and_tell, message, sent)
+            with trio.move_on_after(stall):
+                await sent.wait()
+            if not sent.is_set():
+                return count
+        raise Differs(f"expected the engine to stall, but it took {most} messages")
+
+    async def _send_and_tell(self, message: str | bytes, sent: trio.Event) -> None:
+        await self.send(message, None)
+        sent.set()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something is being sent."""
+        return self._sending.locked()
+
     async def ping(self, payload: bytes) -> None:
         """A WebSocket ping."""
         await self._send(self.protocol.send(Ping(payload=payload)))
@@ -448,6 +468,12 @@ class _Conversation:
             item = await socket.get(line.get("within_ms", TIMEOUT * 1_000) / 1_000)
             if item != ("close", (line["code"], line.get("reason", ""))):
                 raise Differs(f"expected close {line['code']}, got {_show(item)}")
+        elif what == "flood":
+            count = await socket.flood(self._message(line), line["max"], line["stall_ms"] / 1_000, self.nursery)
+            self.placeholders.values[line["count"]] = count
+        elif what == "drain":
+            for _ in range(self.placeholders.values[line["count"]]):
+                await self._receive(socket, [line])
         elif what == "hold":
             socket.reading = trio.Event()
         elif what == "release":
@@ -481,7 +507,9 @@ class _Conversation:
             raise Differs(f"expected status {line['refused']['status']}, got 101")
 
     async def _send(self, socket: Socket, line: Line) -> None:
-        if "ping" in line:
+        if "ping" in line and socket.is_stuck:
+            self.nursery.start_soon(socket.ping, line["ping"].encode())
+        elif "ping" in line:
             await socket.ping(line["ping"].encode())
         else:
             await socket.send(self._message(line), line.get("fragment"))

@@ -98,6 +98,9 @@ GREETED: list[dict[str, Any]] = [
         ),
         pytest.param({"conn": "b", "dir": "open", "path": "/nothing"}, id="refused"),
         pytest.param(
+            {"conn": "a", "dir": "flood", "binary_b64": "AA==", "max": 3, "stall_ms": 9, "count": "$n1"}, id="no-stall"
+        ),
+        pytest.param(
             {"conn": "b", "dir": "open", "path": "/nothing", "refused": {"status": 400, "text": ""}}, id="other-status"
         ),
     ],
@@ -134,7 +137,7 @@ async def test_what_comes_unasked_is_caught(
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param({"conn": "a", "dir": "flood"}, id="kind"),
+        pytest.param({"conn": "a", "dir": "listen"}, id="kind"),
         pytest.param({"conn": "a", "dir": ">"}, id="message"),
         pytest.param({"conn": "b", "dir": "open", "endpoint": "rbac"}, id="endpoint"),
     ],

@@ -27,6 +27,19 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "big-frames": frozenset(),
     "callee-disconnect": frozenset(),
     "caller-disconnect": frozenset(),
+    **dict.fromkeys(
+        (
+            "channel-backpressure",
+            "channel-close-echo",
+            "channel-create",
+            "channel-empty",
+            "channel-order",
+            "channel-reader-gone",
+            "channel-refused",
+            "channel-taken",
+        ),
+        frozenset(),
+    ),
     "configuration": frozenset(),
     "cron": frozenset(),
     "deep-json": frozenset(),
@@ -35,10 +48,11 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "engine-register-trigger": frozenset(),
     "enqueue": frozenset(),
     "function-conflict": frozenset(),
+    "functions-available": frozenset(),
     "grace-period": frozenset(),
     "handshake": frozenset(),
-    # engine::channels::create
-    "introspect-functions": frozenset({"$uuid15", "$uuid29", "$uuid30"}),
+    # the schemas of a builtin
+    "introspect-functions": frozenset({"$uuid29"}),
     # every trigger type there is
     "introspect-triggers": frozenset({"$uuid12"}),
     # a function by which state hears of its configuration, and in-process workers for HTTP and configuration
@@ -81,20 +95,6 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
 """Transcripts that the embedded engine passes, with the invocations and bindings that need parts it does not have."""
 
 NOT_YET: Final[dict[str, str]] = {
-    **dict.fromkeys(
-        (
-            "channel-backpressure",
-            "channel-close-echo",
-            "channel-create",
-            "channel-empty",
-            "channel-order",
-            "channel-reader-gone",
-            "channel-refused",
-            "channel-taken",
-            "functions-available",  # its event lists engine::channels::create
-        ),
-        "needs channels",
-    ),
     "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
     "stream-socket": "needs the public socket of streams",
     **dict.fromkeys(

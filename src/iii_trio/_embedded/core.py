@@ -15,6 +15,7 @@ from typing import Any, Final
 import attrs
 
 from iii_trio._embedded import encoder
+from iii_trio._embedded.channels import Channels
 from iii_trio._embedded.clock import Clock
 from iii_trio._embedded.configuration import configuration
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, Phase
@@ -110,6 +111,8 @@ class Engine:
     refused_functions: set[str] = attrs.field(factory=set, init=False, repr=False)
     """A fault: ids that are refused as if somebody else owned them."""
     call_faults: CallFaults = attrs.field(factory=CallFaults, init=False, repr=False)
+    channels: Channels = attrs.field(init=False, repr=False)
+    """Every channel; a new register after a restart."""
     _started_at_ms: int = attrs.field(default=-1, init=False, repr=False)
     """Later than before a restart, however short it was."""
     _clock: Clock = attrs.field(init=False, repr=False)
@@ -128,6 +131,7 @@ class Engine:
         self._registry = Registry()
         self._invocations = Invocations(self._registry, self._clock, self.new_id, self.call_faults)
         self._triggers = Triggers(self._clock, self._invocations)
+        self.channels = Channels(self._clock, self.new_id)
         self._handlers = {
             InvokeFunction: self._invocations.invoke,
             InvocationResult: self._invocations.settle,
@@ -147,6 +151,7 @@ class Engine:
             registry=self._registry,
             calls=self._invocations,
             triggers=self._triggers,
+            channels=self.channels,
             new_id=self.new_id,
         )
         parts = [make(host) for make in PARTS]

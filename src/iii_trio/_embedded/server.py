@@ -15,9 +15,12 @@ import attrs
 import trio
 
 from iii_trio._embedded import encoder, handshake, websocket
+from iii_trio._embedded.channel_sockets import serve_channel
 from iii_trio._embedded.connection import CLOSE, QUEUE_SIZE, TEXT, Connection, Outgoing
 from iii_trio._embedded.core import Engine
+from iii_trio._embedded.handshake import Accepted, ChannelEnd
 from iii_trio._embedded.memory import memory_stream_pair
+from iii_trio._embedded.signals import Signal
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -44,20 +47,6 @@ def url_of(host: str, port: int) -> str:
     return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
 
 
-class Signal:
-    """Remembers that something happened until somebody has waited for it."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-        self._event = trio.Event()
-
-
 @attrs.define(eq=False)
 class Server:
     """Serves an engine to streams, in memory or from a listener."""
@@ -68,6 +57,7 @@ class Server:
     _stall: trio.Event | None = attrs.field(default=None, init=False)
     """Set when reading goes on; None while nobody has stopped it."""
     _streams: set[trio.CancelScope] = attrs.field(factory=set, init=False)
+    _channel_links: set[trio.CancelScope] = attrs.field(factory=set, init=False)
     _timers: Signal = attrs.field(factory=Signal, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
 
@@ -96,9 +86,15 @@ class Server:
         return theirs
 
     def drop_links(self) -> None:
-        """End every connection without a Close, as a crash of the network would."""
+        """End every connection without a Close, as a crash of the network would, those of channels too."""
         for connection in self.engine.connections:
             self.engine.disconnect(connection)
+        self.drop_channels()
+
+    def drop_channels(self) -> None:
+        """End every connection of a channel without a Close."""
+        for scope in self._channel_links:
+            scope.cancel()
 
     def close_links(self, payload: bytes) -> None:
         """Send every connection a Close; who does not leave within a second is dropped."""
@@ -130,16 +126,28 @@ class Server:
             self._streams.add(scope)
             try:
                 await self._reading()
-                trailing = await handshake.accept(stream)
-                if trailing is not None and self.refusal is not None:
+                accepted = await handshake.accept(stream, self.engine.channels)
+                if accepted is None:
+                    return
+                if accepted.end is not None:
+                    await self._serve_channel(stream, accepted, accepted.end)
+                elif self.refusal is not None:
                     await _refuse_login(stream, self.refusal)
-                elif trailing is not None:
-                    await self._converse(stream, trailing)
+                else:
+                    await self._converse(stream, accepted.trailing)
             except trio.BrokenResourceError:
                 return  # The client is gone: there is nobody to tell.
             finally:
                 self._streams.discard(scope)
                 await trio.aclose_forcefully(stream)
+
+    async def _serve_channel(self, stream: trio.abc.Stream, accepted: Accepted, end: ChannelEnd) -> None:
+        with trio.CancelScope() as scope:
+            self._channel_links.add(scope)
+            try:
+                await serve_channel(stream, self.engine.channels, accepted, end, self._reading)
+            finally:
+                self._channel_links.discard(scope)
 
     async def _reading(self) -> None:
         while self._stall is not None:

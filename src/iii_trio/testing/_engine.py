@@ -116,8 +116,15 @@ class EmbeddedEngine:
     # ---- faults -----------------------------------------------------------------------------------------------------
 
     def drop_links(self) -> None:
-        """End every connection without a Close frame, as a broken network does. New ones are accepted."""
+        """End every connection without a Close frame, as a broken network does, those of channels as well.
+
+        New ones are accepted.
+        """
         self._server.drop_links()
+
+    def drop_channels(self) -> None:
+        """End every connection of a channel without a Close frame, at both ends. The channels are spent."""
+        self._server.drop_channels()
 
     def refuse_logins(self, message: str) -> None:
         """Refuse every new connection from now on as the engine does it: it opens, gets an error frame, and a Close."""
