@@ -7,6 +7,8 @@ side does not read, as a socket whose buffers are full.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import trio
@@ -139,3 +141,11 @@ class Relay:
                         return
 
 
+
+
+@asynccontextmanager
+async def relayed(transport: str, buffer_size: int = 64) -> AsyncIterator[Relay]:
+    """A channel for the length of a block, which ends all that is left of it."""
+    async with trio.open_nursery() as nursery:
+        yield Relay(nursery, transport, buffer_size)
+        nursery.cancel_scope.cancel()
