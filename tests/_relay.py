@@ -100,7 +100,10 @@ class Relay:
             (direction,) = asked["dir"]
             await stream.send_all(upgrade(request) + self.extra)
             if direction in self._taken:
-                await stream.send_all(close())
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._drain, stream)  # nobody reads it, but a socket would take it
+                    await stream.send_all(close())
+                    nursery.cancel_scope.cancel()
             else:
                 self._taken.add(direction)
                 self.sides[direction], self.clients[direction] = stream, client
@@ -109,6 +112,10 @@ class Relay:
             pass
         finally:
             await trio.aclose_forcefully(stream)
+
+    async def _drain(self, stream: trio.abc.Stream) -> None:
+        while await stream.receive_some():
+            pass
 
     async def _serve_reader(self, stream: trio.abc.Stream) -> None:
         with self._queue_out:
@@ -146,6 +153,12 @@ class Relay:
 @asynccontextmanager
 async def relayed(transport: str, buffer_size: int = 64) -> AsyncIterator[Relay]:
     """A channel for the length of a block, which ends all that is left of it."""
+
+    async def watch() -> None:
+        await trio.sleep(1_000_000)
+        raise AssertionError("somebody waits for ever")
+
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)  # an autojump clock comes there at once when nothing else is left to happen
         yield Relay(nursery, transport, buffer_size)
         nursery.cancel_scope.cancel()

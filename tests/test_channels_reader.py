@@ -29,13 +29,13 @@ from tests._websocket import BINARY, PING, TEXT, close, frame
 
 
 @pytest.fixture(params=["trio-websocket", "websockets"])
-async def relay(request: pytest.FixtureRequest, autojump_clock: MockClock) -> AsyncIterator[Relay]:
+async def relay(request: pytest.FixtureRequest) -> AsyncIterator[Relay]:
     """A channel, over each transport."""
     async with relayed(request.param) as relay:
         yield relay
 
 
-async def test_a_reader_gives_what_was_written(relay: Relay) -> None:
+async def test_a_reader_gives_what_was_written(relay: Relay, autojump_clock: MockClock) -> None:
     """Message by message, empty ones too, and then it ends; asked again it ends again."""
     async with relay.writer() as writer:
         for data in (b"one", b"", b"two"):
@@ -47,7 +47,7 @@ async def test_a_reader_gives_what_was_written(relay: Relay) -> None:
         await reader.receive()
 
 
-async def test_the_request_says_where_and_who(relay: Relay) -> None:
+async def test_the_request_says_where_and_who(relay: Relay, autojump_clock: MockClock) -> None:
     """The client's headers go along, and the key is not spelled out in anything that people see."""
     await relay.reader().open()
     (request,) = relay.requests
@@ -56,7 +56,7 @@ async def test_the_request_says_where_and_who(relay: Relay) -> None:
     assert "s3cret" not in repr(relay.reader())
 
 
-async def test_an_end_is_opened_when_it_is_used(relay: Relay) -> None:
+async def test_an_end_is_opened_when_it_is_used(relay: Relay, autojump_clock: MockClock) -> None:
     """Making a reader, and looking at it, takes nothing."""
     reader = relay.reader()
     assert reader.ref.direction == "read"
@@ -69,14 +69,14 @@ async def test_an_end_is_opened_when_it_is_used(relay: Relay) -> None:
     assert len(relay.requests) == 1
 
 
-async def test_read_all_reads_to_the_end(relay: Relay) -> None:
+async def test_read_all_reads_to_the_end(relay: Relay, autojump_clock: MockClock) -> None:
     """Up to a limit, which the whole may have and not exceed."""
     async with relay.writer() as writer:
         await writer.write(b"x" * 100_000)
     assert await relay.reader().read_all(100_000) == b"x" * 100_000
 
 
-async def test_read_all_refuses_more_than_was_asked_for(relay: Relay) -> None:
+async def test_read_all_refuses_more_than_was_asked_for(relay: Relay, autojump_clock: MockClock) -> None:
     """One byte is enough."""
     async with relay.writer() as writer:
         await writer.write(b"x" * 101)
@@ -93,7 +93,7 @@ def test_read_all_has_a_limit_of_its_own() -> None:
 # ---- text -----------------------------------------------------------------------------------------------------------
 
 
-async def test_listeners_hear_text_in_its_place(relay: Relay) -> None:
+async def test_listeners_hear_text_in_its_place(relay: Relay, autojump_clock: MockClock) -> None:
     """All of them, in the task that reads, between the bytes."""
     async with relay.writer() as writer:
         await writer.send_message("a")
@@ -110,7 +110,7 @@ async def test_listeners_hear_text_in_its_place(relay: Relay) -> None:
     assert reader.skipped_messages == 0
 
 
-async def test_text_that_nobody_listens_to_is_counted(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+async def test_text_that_nobody_listens_to_is_counted(relay: Relay, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """And told once."""
     async with relay.writer() as writer:
         for data in (b"1", b"2"):
@@ -124,7 +124,7 @@ async def test_text_that_nobody_listens_to_is_counted(relay: Relay, caplog: pyte
     assert "s3cret" not in caplog.text
 
 
-async def test_messages_are_the_text(relay: Relay) -> None:
+async def test_messages_are_the_text(relay: Relay, autojump_clock: MockClock) -> None:
     """Up to the end."""
     async with relay.writer() as writer:
         for text in ("a", "", "€"):
@@ -132,7 +132,7 @@ async def test_messages_are_the_text(relay: Relay) -> None:
     assert [text async for text in relay.reader().messages()] == ["a", "", "€"]
 
 
-async def test_bytes_among_messages_are_not_lost(relay: Relay) -> None:
+async def test_bytes_among_messages_are_not_lost(relay: Relay, autojump_clock: MockClock) -> None:
     """They raise where text was expected, and are read next."""
     async with relay.writer() as writer:
         await writer.send_message("a")
@@ -151,13 +151,13 @@ async def _not_sync(_: str) -> None:
 
 
 @pytest.mark.parametrize("listener", [None, "text", _not_sync])
-async def test_a_listener_is_a_sync_function(relay: Relay, listener: Any) -> None:
+async def test_a_listener_is_a_sync_function(relay: Relay, autojump_clock: MockClock, listener: Any) -> None:
     """Anything else is refused at once."""
     with pytest.raises(ConfigurationError):
         relay.reader().on_message(listener)
 
 
-async def test_what_a_listener_raises_comes_out_of_reading(relay: Relay) -> None:
+async def test_what_a_listener_raises_comes_out_of_reading(relay: Relay, autojump_clock: MockClock) -> None:
     """And the reader can go on."""
     async with relay.writer() as writer:
         await writer.send_message("boom")
@@ -172,7 +172,7 @@ async def test_what_a_listener_raises_comes_out_of_reading(relay: Relay) -> None
 # ---- ends -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_loss_is_no_end(relay: Relay) -> None:
+async def test_a_loss_is_no_end(relay: Relay, autojump_clock: MockClock) -> None:
     """What came before it is given out, then it raises, as often as it is asked, with the bytes that were received."""
     writer, reader = relay.writer(), relay.reader()
     await writer.write(b"whole")
@@ -188,7 +188,7 @@ async def test_a_loss_is_no_end(relay: Relay) -> None:
             await reader.stream.receive_some()
 
 
-async def test_read_all_keeps_what_came_before_a_loss(relay: Relay) -> None:
+async def test_read_all_keeps_what_came_before_a_loss(relay: Relay, autojump_clock: MockClock) -> None:
     """In the error."""
     writer, reader = relay.writer(), relay.reader()
     await writer.write(b"who")
@@ -210,7 +210,7 @@ async def test_read_all_keeps_what_came_before_a_loss(relay: Relay) -> None:
         pytest.param(frame(BINARY, bytes(10_000_001)), "more than 10000000 bytes", id="too large"),
     ],
 )
-async def test_what_else_is_no_end(relay: Relay, said: bytes, words: str) -> None:
+async def test_what_else_is_no_end(relay: Relay, autojump_clock: MockClock, said: bytes, words: str) -> None:
     """Only the engine's Close is one."""
     relay.extra = said
     with pytest.raises(ChannelBroken, match=words):
@@ -218,13 +218,13 @@ async def test_what_else_is_no_end(relay: Relay, said: bytes, words: str) -> Non
 
 
 @pytest.mark.parametrize("code", [1000, None])
-async def test_the_engines_close_is_an_end(relay: Relay, code: int | None) -> None:
+async def test_the_engines_close_is_an_end(relay: Relay, autojump_clock: MockClock, code: int | None) -> None:
     """With a code and without."""
     relay.extra = frame(BINARY, b"all") + close(code)
     assert await relay.reader().read_all() == b"all"
 
 
-async def test_an_unknown_channel(relay: Relay) -> None:
+async def test_an_unknown_channel(relay: Relay, autojump_clock: MockClock) -> None:
     """A wrong id, a wrong key, or too late: it says so at the first use, and again at the next."""
     relay.status = 404
     reader = relay.reader()
@@ -235,14 +235,14 @@ async def test_an_unknown_channel(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 500])
-async def test_any_other_refusal(relay: Relay, status: int) -> None:
+async def test_any_other_refusal(relay: Relay, autojump_clock: MockClock, status: int) -> None:
     """It is told, with what the server said."""
     relay.status = status
     with pytest.raises(ChannelBroken, match=str(status)):
         await relay.reader().receive()
 
 
-async def test_an_engine_that_cannot_be_reached(relay: Relay) -> None:
+async def test_an_engine_that_cannot_be_reached(relay: Relay, autojump_clock: MockClock) -> None:
     """Is told in our words."""
 
     async def fail() -> trio.abc.Stream:
@@ -253,7 +253,7 @@ async def test_an_engine_that_cannot_be_reached(relay: Relay) -> None:
         await relay.reader().receive()
 
 
-async def test_a_client_that_is_gone(relay: Relay) -> None:
+async def test_a_client_that_is_gone(relay: Relay, autojump_clock: MockClock) -> None:
     """Nothing can be opened any more, and closing is quiet."""
     relay.home.nursery = None
     reader = relay.reader()
@@ -265,7 +265,7 @@ async def test_a_client_that_is_gone(relay: Relay) -> None:
 # ---- manners --------------------------------------------------------------------------------------------------------
 
 
-async def test_nothing_is_ever_sent(relay: Relay) -> None:
+async def test_nothing_is_ever_sent(relay: Relay, autojump_clock: MockClock) -> None:
     """No pong, no answer to a Close, no goodbye, however it ends."""
     relay.extra = frame(PING, b"?")
     writer, reader = relay.writer(), relay.reader()
@@ -280,7 +280,7 @@ async def test_nothing_is_ever_sent(relay: Relay) -> None:
     assert wire.closed
 
 
-async def test_a_slow_reader_stops_the_engine(relay: Relay) -> None:
+async def test_a_slow_reader_stops_the_engine(relay: Relay, autojump_clock: MockClock) -> None:
     """What is taken ahead is bounded by bytes, and nothing of it is lost."""
     big = bytes(60_000)
     writer, reader = relay.writer(), relay.reader()
@@ -303,7 +303,7 @@ async def test_a_slow_reader_stops_the_engine(relay: Relay) -> None:
     assert written == 200
 
 
-async def test_small_messages_are_bounded_too(relay: Relay) -> None:
+async def test_small_messages_are_bounded_too(relay: Relay, autojump_clock: MockClock) -> None:
     """By their number: a million empty ones have no bytes."""
     relay.extra = frame(TEXT) * (4 * MAX_MESSAGES) + close()
     reader = relay.reader()
@@ -322,7 +322,7 @@ USES: list[Callable[[ChannelReader], Any]] = [
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_two_tasks_cannot_read_at_once(relay: Relay, use: Callable[[ChannelReader], Any]) -> None:
+async def test_two_tasks_cannot_read_at_once(relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]) -> None:
     """The second is refused, and the first not disturbed."""
     writer, reader = relay.writer(), relay.reader()
     async with trio.open_nursery() as nursery:
@@ -340,7 +340,7 @@ async def test_two_tasks_cannot_read_at_once(relay: Relay, use: Callable[[Channe
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_a_closed_reader_is_closed(relay: Relay, use: Callable[[ChannelReader], Any]) -> None:
+async def test_a_closed_reader_is_closed(relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]) -> None:
     """Whatever it still had; closing again does nothing."""
     writer, reader = relay.writer(), relay.reader()
     await writer.write(b"12")
@@ -353,7 +353,7 @@ async def test_a_closed_reader_is_closed(relay: Relay, use: Callable[[ChannelRea
     await reader.aclose()
 
 
-async def test_closing_wakes_who_reads(relay: Relay) -> None:
+async def test_closing_wakes_who_reads(relay: Relay, autojump_clock: MockClock) -> None:
     """And tells him."""
     reader = relay.reader()
     async with trio.open_nursery() as nursery:
@@ -367,7 +367,7 @@ async def test_closing_wakes_who_reads(relay: Relay) -> None:
         await reader.aclose()
 
 
-async def test_the_end_of_the_client_ends_a_reader(relay: Relay) -> None:
+async def test_the_end_of_the_client_ends_a_reader(relay: Relay, autojump_clock: MockClock) -> None:
     """Who reads is told so."""
     async with trio.open_nursery() as services:
         relay.home.nursery = services
@@ -378,7 +378,7 @@ async def test_the_end_of_the_client_ends_a_reader(relay: Relay) -> None:
         await reader.receive()
 
 
-async def test_a_cancelled_read_loses_nothing(relay: Relay) -> None:
+async def test_a_cancelled_read_loses_nothing(relay: Relay, autojump_clock: MockClock) -> None:
     """Wherever it is cancelled: while it opens, while it waits, and at every step between."""
     async with relay.writer() as writer:
         for number in range(20):
@@ -398,7 +398,7 @@ async def test_a_cancelled_read_loses_nothing(relay: Relay) -> None:
     assert steps > 20
 
 
-async def test_an_opening_that_was_cancelled_goes_on(relay: Relay) -> None:
+async def test_an_opening_that_was_cancelled_goes_on(relay: Relay, autojump_clock: MockClock) -> None:
     """The end is not taken in vain."""
     async with relay.writer() as writer:
         await writer.write(b"1")
@@ -411,7 +411,7 @@ async def test_an_opening_that_was_cancelled_goes_on(relay: Relay) -> None:
     assert len(relay.requests) == 2
 
 
-async def test_every_coroutine_of_a_reader_checkpoints(relay: Relay) -> None:
+async def test_every_coroutine_of_a_reader_checkpoints(relay: Relay, autojump_clock: MockClock) -> None:
     """Also where there is nothing to wait for."""
     async with relay.writer() as writer:
         for _ in range(4):
@@ -449,7 +449,7 @@ async def test_every_coroutine_of_a_reader_checkpoints(relay: Relay) -> None:
         await reader.stream.aclose()
 
 
-async def test_the_view_gives_any_pieces(relay: Relay) -> None:
+async def test_the_view_gives_any_pieces(relay: Relay, autojump_clock: MockClock) -> None:
     """An empty message is no end there, and what a piece leaves over comes next, also to others."""
     async with relay.writer() as writer:
         for data in (b"", b"abc", b"", b"de"):
