@@ -128,7 +128,7 @@ class Relay:
         text, binary = "", b""
         with self._queue_in:
             while True:
-                protocol.receive_data(await stream.receive_some(65536) or None)
+                protocol.receive_data(bytes(await stream.receive_some(65536)) or None)
                 for event in protocol.events():
                     if isinstance(event, TextMessage):
                         text += event.data
@@ -148,14 +148,12 @@ class Relay:
                         return
 
 
-
-
 @asynccontextmanager
 async def relayed(transport: str, buffer_size: int = 64) -> AsyncIterator[Relay]:
     """A channel for the length of a block, which ends all that is left of it."""
 
     async def watch() -> None:
-        await trio.sleep(1_000_000)
+        await trio.sleep(80_000)
         raise AssertionError("somebody waits for ever")
 
     async with trio.open_nursery() as nursery:

@@ -51,7 +51,9 @@ async def test_the_request_says_where_and_who(relay: Relay, autojump_clock: Mock
     """The client's headers go along, and the key is not spelled out in anything that people see."""
     await relay.reader().open()
     (request,) = relay.requests
-    assert request.startswith("GET /ws/channels/6b1f0b0c-2f5b-4f0a-8f6e-2a54b1f6a001?key=s3cret%20key%2F%26&dir=read HTTP")
+    assert request.startswith(
+        "GET /ws/channels/6b1f0b0c-2f5b-4f0a-8f6e-2a54b1f6a001?key=s3cret%20key%2F%26&dir=read HTTP"
+    )
     assert "X-Extra: e" in request
     assert "s3cret" not in repr(relay.reader())
 
@@ -110,7 +112,9 @@ async def test_listeners_hear_text_in_its_place(relay: Relay, autojump_clock: Mo
     assert reader.skipped_messages == 0
 
 
-async def test_text_that_nobody_listens_to_is_counted(relay: Relay, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_text_that_nobody_listens_to_is_counted(
+    relay: Relay, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """And told once."""
     async with relay.writer() as writer:
         for data in (b"1", b"2"):
@@ -139,7 +143,7 @@ async def test_bytes_among_messages_are_not_lost(relay: Relay, autojump_clock: M
         await writer.write(b"bytes")
     reader = relay.reader()
     heard = []
-    with pytest.raises(PayloadError, match="bytes came"):
+    with pytest.raises(PayloadError, match="bytes came"):  # noqa: PT012
         async for text in reader.messages():
             heard.append(text)
     assert heard == ["a"]
@@ -322,7 +326,9 @@ USES: list[Callable[[ChannelReader], Any]] = [
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_two_tasks_cannot_read_at_once(relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]) -> None:
+async def test_two_tasks_cannot_read_at_once(
+    relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]
+) -> None:
     """The second is refused, and the first not disturbed."""
     writer, reader = relay.writer(), relay.reader()
     async with trio.open_nursery() as nursery:
@@ -340,7 +346,9 @@ async def test_two_tasks_cannot_read_at_once(relay: Relay, autojump_clock: MockC
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_a_closed_reader_is_closed(relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]) -> None:
+async def test_a_closed_reader_is_closed(
+    relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]
+) -> None:
     """Whatever it still had; closing again does nothing."""
     writer, reader = relay.writer(), relay.reader()
     await writer.write(b"12")

@@ -98,7 +98,9 @@ async def test_only_bytes_are_bytes(relay: Relay, autojump_clock: MockClock, dat
         ("x" * 10_000_001, "at most 10000000"),
     ],
 )
-async def test_only_text_that_can_be_sent_is_text(relay: Relay, autojump_clock: MockClock, text: Any, words: str) -> None:
+async def test_only_text_that_can_be_sent_is_text(
+    relay: Relay, autojump_clock: MockClock, text: Any, words: str
+) -> None:
     """The engine would drop the connection for some of it."""
     with pytest.raises(PayloadError, match=words):
         await relay.writer().send_message(text)
@@ -168,7 +170,7 @@ async def test_a_reader_that_goes_away_fails_the_writer(relay: Relay, autojump_c
     async with trio.open_nursery() as nursery:
 
         async def write() -> None:
-            with pytest.raises(ChannelBroken):
+            with pytest.raises(ChannelBroken):  # noqa: PT012
                 while True:
                     await writer.write(bytes(PIECE))
 
@@ -182,7 +184,7 @@ async def test_a_reader_that_never_came_and_closes_fails_the_writer(relay: Relay
     """The end is taken for that, as else the writer would wait for somebody to come."""
     writer = relay.writer()
     await relay.reader().aclose()
-    with pytest.raises(ChannelBroken):
+    with pytest.raises(ChannelBroken):  # noqa: PT012
         while True:
             await writer.write(bytes(PIECE))
 
@@ -217,7 +219,7 @@ async def test_an_unknown_channel(relay: Relay, autojump_clock: MockClock) -> No
 async def test_a_body_that_fails_does_not_wait(relay: Relay, autojump_clock: MockClock) -> None:
     """For nobody, and sends no end: the error leaves the block, and the socket is let go."""
     relay.keeps_close = True
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(ValueError, match="mine"):  # noqa: PT012
         async with relay.writer() as writer:
             await writer.write(b"x")
             await wait_all_tasks_blocked()
@@ -335,7 +337,9 @@ USES: list[Callable[[ChannelWriter], Any]] = [
 
 
 @pytest.mark.parametrize("use", USES)
-async def test_a_closed_writer_is_closed(relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelWriter], Any]) -> None:
+async def test_a_closed_writer_is_closed(
+    relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelWriter], Any]
+) -> None:
     """Closing again does nothing."""
     writer = relay.writer()
     await writer.aclose()
@@ -464,9 +468,11 @@ async def test_a_verified_empty_stream(relay: Relay, autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("verified", [True, False])
-async def test_a_writer_that_fails_is_told_from_one_that_ends(relay: Relay, autojump_clock: MockClock, verified: bool) -> None:
+async def test_a_writer_that_fails_is_told_from_one_that_ends(
+    relay: Relay, autojump_clock: MockClock, verified: bool
+) -> None:
     """On a verified channel only: to the engine both are an end."""
-    with pytest.raises(ValueError, match="mine"):
+    with pytest.raises(ValueError, match="mine"):  # noqa: PT012
         async with relay.writer(verified=verified) as writer:
             await writer.write(b"part")
             await wait_all_tasks_blocked()
