@@ -9,6 +9,9 @@ from typing import Any, TypeAlias, TypeVar, overload
 import attrs
 import trio
 
+from iii_trio._channels.channels import Channel, Channels
+from iii_trio._channels.reader import ChannelReader
+from iii_trio._channels.writer import ChannelWriter
 from iii_trio._client.calling import Caller, as_request, as_result, check_returns
 from iii_trio._client.exits import DrainReport
 from iii_trio._client.handles import FunctionRef
@@ -25,6 +28,7 @@ from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.checks import is_number
 from iii_trio._values.functions import Format, RegisterFunctionInput
+from iii_trio._values.refs import StreamChannelRef
 from iii_trio._values.requests import Action, EnqueueResult, TriggerActionEnqueue, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import RegisterFunction
 from iii_trio.errors import ClientClosed, ConfigurationError
@@ -43,13 +47,21 @@ class III(trio.abc.AsyncResource):
     """
 
     def __init__(
-        self, *, session: Session, supervisor: Supervisor, dispatcher: Dispatcher, lifecycle: Lifecycle, caller: Caller
+        self,
+        *,
+        session: Session,
+        supervisor: Supervisor,
+        dispatcher: Dispatcher,
+        lifecycle: Lifecycle,
+        caller: Caller,
+        channels: Channels,
     ) -> None:
         self._session = session
         self._supervisor = supervisor
         self._dispatcher = dispatcher
         self._lifecycle = lifecycle
         self._caller = caller
+        self._channels = channels
         self._watch = StateWatch(session)
         self.from_thread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
@@ -302,6 +314,37 @@ class III(trio.abc.AsyncResource):
             raise ConfigurationError("trigger_nowait makes void calls; await trigger for the receipt of enqueued work")
         self._caller.check_callable(wanted.function_id)
         self._caller.send_nowait(wanted)
+
+    # ---- channels ---------------------------------------------------------------------------------------------------
+
+    async def create_channel(self, buffer_size: int | None = None, *, verified: bool = False) -> Channel:
+        """Make a channel: a one-way stream with one writer and one reader, which may be in different workers.
+
+        Args:
+            buffer_size: Messages that the engine holds for a slow reader, from 1 to 1024; 64 when left out.
+            verified: Whether the stream ends with its length and checksum, so that a reader can tell a writer that has
+                finished from one that crashed. Both must be iii-trio; any other reader finds one more text message at
+                the end, and with any other writer ours fails at the end.
+
+        Raises:
+            ConfigurationError: The buffer size is out of these bounds.
+            InvocationError: As `trigger`.
+
+        Cancelling it is safe: the engine forgets a channel that nobody opens within five minutes.
+        """
+        return await self._channels.create(self.trigger, buffer_size, verified=verified)
+
+    def channel_reader(self, ref: StreamChannelRef | Mapping[str, Any]) -> ChannelReader:
+        """The reader of a ref that came some other way than in a payload. Never blocks: it is opened when it is used.
+
+        Raises:
+            ConfigurationError: It is no ref, or that of a write end.
+        """
+        return self._channels.reader(ref)
+
+    def channel_writer(self, ref: StreamChannelRef | Mapping[str, Any]) -> ChannelWriter:
+        """The writer of a ref, likewise."""
+        return self._channels.writer(ref)
 
     # ---- state ------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from types import TracebackType
 
 import trio
 
+from iii_trio._channels.channels import Channels
 from iii_trio._client.calling import Caller
 from iii_trio._client.client import III
 from iii_trio._client.identity import NAMES, worker_facts
@@ -195,9 +196,12 @@ class _Assembly:
         supervisor = _supervisor(session, target, options, dispatcher, room)
         session.wake_writer = supervisor.bell.ring
         session.on_engine = supervisor.hear
+        channels = Channels(target)
+        session.enliven = channels.enliven
         self.lifecycle = Lifecycle(
             session=session,
             supervisor=supervisor,
+            channels=channels,
             dispatcher=dispatcher,
             timer_bell=timer_bell,
             drain_timeout=options.drain_timeout,
@@ -208,7 +212,12 @@ class _Assembly:
         supervisor.on_change = self.lifecycle.changed.unpark_all
         caller = Caller(session=session, room=room, default_timeout_ms=options.invocation_timeout_ms)
         self.iii = III(
-            session=session, supervisor=supervisor, dispatcher=dispatcher, lifecycle=self.lifecycle, caller=caller
+            session=session,
+            supervisor=supervisor,
+            dispatcher=dispatcher,
+            lifecycle=self.lifecycle,
+            caller=caller,
+            channels=channels,
         )
 
     def release(self) -> None:
