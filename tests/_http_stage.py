@@ -106,10 +106,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(timeout: float = 30.0) -> AsyncIterator[Stage]:
+async def staged(timeout: float | None = None) -> AsyncIterator[Stage]:
     """For the length of a block."""
     async with trio.open_nursery() as nursery:
-        server = Server(Engine(), timeout)
+        server = Server(Engine()) if timeout is None else Server(Engine(), timeout)
         await nursery.start(server.run)
         yield Stage(server, nursery)
         nursery.cancel_scope.cancel()

@@ -14,6 +14,7 @@ class Response:
     """A whole response. The last value of a header counts; names are lower case."""
 
     status: int
+    reason: str
     headers: dict[str, str]
     body: bytes
 
@@ -27,13 +28,11 @@ class Client:
 
     async def send(self, *events: h11.Request | h11.Data | h11.EndOfMessage) -> None:
         """Send parts of a request."""
-        for event in events:
-            await self.stream.send_all(self._http.send(event) or b"")
+        await self.stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
 
     async def begin(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> None:
         """Send the head of a request."""
-        given = {"host": "127.0.0.1:3111", **(headers or {})}
-        await self.send(h11.Request(method=method, target=path, headers=[*given.items()]))
+        await self.send(_head(method, path, headers))
 
     async def end(self) -> None:
         """Send the end of a request."""
@@ -44,10 +43,8 @@ class Client:
     ) -> Response:
         """Send a whole request, and read the response."""
         length = {} if body is None else {"content-length": str(len(body))}
-        await self.begin(method, path, {**length, **(headers or {})})
-        if body:
-            await self.send(h11.Data(data=body))
-        await self.end()
+        data = [h11.Data(data=body)] if body else []
+        await self.send(_head(method, path, {**length, **(headers or {})}), *data, h11.EndOfMessage())
         return await self.response()
 
     async def head(self) -> h11.Response:
@@ -69,7 +66,8 @@ class Client:
         body = b"".join([piece async for piece in self.body()])
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
-        return Response(head.status_code, {name.decode(): value.decode() for name, value in head.headers}, body)
+        headers = {name.decode(): value.decode() for name, value in head.headers}
+        return Response(head.status_code, head.reason.decode(), headers, body)
 
     async def _next(self) -> h11.Event | type[h11.PAUSED]:
         while True:
@@ -78,3 +76,8 @@ class Client:
                 assert event is not h11.NEED_DATA
                 return event  # type: ignore[return-value]
             self._http.receive_data(bytes(await self.stream.receive_some()))
+
+
+def _head(method: str, path: str, headers: Mapping[str, str] | None) -> h11.Request:
+    given = {"host": "127.0.0.1:3111", **(headers or {})}
+    return h11.Request(method=method, target=path, headers=[*given.items()])

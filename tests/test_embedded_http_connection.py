@@ -74,7 +74,7 @@ async def test_responses_have_a_date_and_a_length(autojump_clock: MockClock) -> 
     async with serving(answer) as stream:
         client = Client(stream)
         first, second = await client.request("GET", "/"), await client.request("GET", "/")
-    assert first.headers["content-length"] == "3"
+    assert (first.headers["content-length"], first.reason) == ("3", "OK")
     assert first.headers["date"].endswith("GMT")
     assert second.headers["date"] == "long ago"
 

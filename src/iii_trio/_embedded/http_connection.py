@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Final
 
 import h11
@@ -26,6 +27,7 @@ LINGER: Final = 2.0
 """Seconds for which the rest of a request is read and thrown away, so that its client gets to read the response."""
 
 _CHUNK: Final = 65_536
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 Sendable = h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
 
@@ -183,7 +185,7 @@ class HttpConnection:
 
 def _response(status: int, headers: Sequence[tuple[bytes, bytes]]) -> h11.Response:
     dated = headers if any(name == b"date" for name, _ in headers) else (*headers, (b"date", _today()))
-    return h11.Response(status_code=status, headers=list(dated))
+    return h11.Response(status_code=status, headers=list(dated), reason=_REASONS.get(status, b""))
 
 
 def _today() -> bytes:
