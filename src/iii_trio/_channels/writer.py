@@ -106,7 +106,8 @@ class ChannelWriter(ChannelEnd):
         Cancelled, it gives the end up: what the engine had not taken is lost. A second time it does nothing.
         """
         if not self._is_closed:
-            self._begin_close()
+            # Who is cancelled already has not finished, and the trailer that says so must not get out.
+            self._begin_close(finishes=trio.current_effective_deadline() > trio.current_time())
         try:
             if self._is_started:
                 await self._finished.wait()
@@ -119,12 +120,14 @@ class ChannelWriter(ChannelEnd):
             self._was_told = True
             raise self._error(*self._fault)
 
-    def _begin_close(self) -> None:
+    def _begin_close(self, *, finishes: bool) -> None:
         try:
             self._start()
         finally:
             self._is_closed = True
-        if self._is_started and self._tally is not None:
+        if not finishes:
+            self._give_up()
+        elif self._tally is not None:
             self._buffer.put(self._tally.trailer())
         self._buffer.wake()
 
