@@ -64,10 +64,11 @@ class ChannelWriter(ChannelEnd):
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise PayloadError(f"write takes bytes, not {type(data).__name__}; send_message takes text")
+        await trio.lowlevel.checkpoint()
+        if self._is_ready and len(data) <= PIECE and isinstance(data, bytes):
+            self._add(data)
+            return
         async with self._lock:
-            if len(data) <= PIECE and isinstance(data, bytes):
-                await self._put(data)
-                return
             with memoryview(data) as view, view.cast("B") as octets:
                 for begin in range(0, max(len(octets), 1), PIECE):
                     await self._put(bytes(octets[begin : begin + PIECE]))
@@ -146,6 +147,15 @@ class ChannelWriter(ChannelEnd):
         while self._buffer.is_full:
             await self._buffer.room.park()
             self._check()
+        self._add(message)
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether a message can go into the buffer at once, past nobody."""
+        usable = self._is_open and not self._is_closed and self._fault is None
+        return usable and not self._buffer.is_full and not self._lock.locked()
+
+    def _add(self, message: str | bytes) -> None:
         if self._tally is not None:
             self._tally.add(message)
         self._buffer.put(message)
