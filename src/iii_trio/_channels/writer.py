@@ -201,6 +201,7 @@ class ChannelWriter(ChannelEnd):
         buffer = self._buffer
         try:
             while True:
+                await self._gather()
                 batch = buffer.take_all()
                 if batch or transport.has_pending:
                     await transport.write(batch)
@@ -210,6 +211,13 @@ class ChannelWriter(ChannelEnd):
                     await buffer.news.park()
         except LinkLost:  # the other task hears how, and it may be more than this one was told
             return False
+
+    async def _gather(self) -> None:
+        """Let messages come together as long as every turn of the loop brings one: they share a system call then."""
+        waiting = 0
+        while waiting < len(self._buffer) and not self._buffer.is_full:
+            waiting = len(self._buffer)
+            await trio.lowlevel.checkpoint()
 
     def _judge(self, close_code: int | None) -> None:
         if close_code == BARE:
