@@ -52,17 +52,18 @@ class Turn:
     """Lets one task in, and refuses others at once, as trio's streams do."""
 
     _doing: str
-    _is_taken: bool = attrs.field(default=False, init=False)
+    is_taken: bool = attrs.field(default=False, init=False)
+    """Whether somebody is in."""
 
     def __enter__(self) -> None:
-        if self._is_taken:
+        if self.is_taken:
             raise ChannelBusy(f"another task is {self._doing} this channel")
-        self._is_taken = True
+        self.is_taken = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_taken = False
+        self.is_taken = False
 
 
 class ChannelEnd(LiveRef, trio.abc.AsyncResource):

@@ -36,6 +36,10 @@ MAX_READ_ALL: Final = 64 * 1024 * 1024
 """Bytes that `ChannelReader.read_all` takes when nobody says how many."""
 
 
+_MAX_UNYIELDED: Final = 32
+"""Messages that iteration gives out before it lets others run, which costs more than a small message does."""
+
+
 class ChannelReader(ChannelEnd):
     """Reads what the writer of a channel sends: bytes by iteration, text on the side.
 
@@ -53,6 +57,7 @@ class ChannelReader(ChannelEnd):
         self._has_ended = False
         self._rest = b""
         self._received = 0
+        self._unyielded = _MAX_UNYIELDED
         self.skipped_messages = 0
         """Text messages that were passed over, since bytes were read and nobody listened."""
 
@@ -68,6 +73,12 @@ class ChannelReader(ChannelEnd):
 
     async def __anext__(self) -> bytes:
         """The next binary message; see `receive`."""
+        if self._unyielded < _MAX_UNYIELDED:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if (ready := self._take_ready()) is not None:
+                self._unyielded += 1
+                return ready
+        self._unyielded = 0
         try:
             return await self.receive()
         except ChannelEnded:
@@ -86,6 +97,9 @@ class ChannelReader(ChannelEnd):
 
         Cancelling it is safe: nothing is lost.
         """
+        await trio.lowlevel.checkpoint()
+        if (ready := self._take_ready()) is not None:
+            return ready
         with self._turn:
             return await self._take_rest() or await self._next_bytes()
 
@@ -167,6 +181,15 @@ class ChannelReader(ChannelEnd):
             else:
                 self._has_ended = True
                 buffer.wake()
+
+    def _take_ready(self) -> bytes | None:
+        """The next binary message, when it is the next of all and nobody else reads; None otherwise."""
+        message = self._buffer.first
+        if not isinstance(message, bytes) or self._rest or self._turn.is_taken:
+            return None
+        self._received += len(message)
+        self._buffer.take()
+        return message
 
     async def _next(self) -> str | bytes:
         """The next message of either kind."""
