@@ -90,6 +90,31 @@ async def test_a_connection_is_kept_for_the_next_request(autojump_clock: MockClo
         assert (await client.request("OPTIONS", "/a")).status == 200
 
 
+async def test_a_request_that_comes_early_waits_for_its_turn(autojump_clock: MockClock) -> None:
+    """While a handler runs; responses come in the order of requests."""
+    async with staged() as stage:
+        stage.bind("/a")
+        stream = stage.server.open_http_stream()
+        await stream.send_all(b"GET /a?n=1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        first = await stage.call()
+        await stream.send_all(b"GET /a?n=2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        await wait_all_tasks_blocked()
+        stage.answer(first, {"body": "first"})
+        second = await stage.call()
+        assert second["data"]["query_params"] == {"n": "2"}
+        stage.answer(second, {"body": "second"})
+        answers = b"".join([bytes(chunk) async for chunk in stream])
+        assert answers.index(b'"first"') < answers.index(b'"second"')
+
+
+async def test_a_body_that_nobody_wants_does_not_end_the_connection(autojump_clock: MockClock) -> None:
+    """If it is there as a whole."""
+    async with staged() as stage:
+        client = stage.client()
+        for _ in range(2):
+            assert (await client.request("POST", "/nothing", body=b"x" * 1_000)).status == 404
+
+
 async def test_a_restart_ends_http_connections_and_forgets_routes(autojump_clock: MockClock) -> None:
     """As a new process would."""
     async with staged() as stage:
