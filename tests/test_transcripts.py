@@ -55,8 +55,7 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(
         ("http-basic", "http-condition", "http-errors", "http-returns", "http-routes", "http-stream"), frozenset()
     ),
-    # the schemas of a builtin
-    "introspect-functions": frozenset({"$uuid29"}),
+    "introspect-functions": frozenset(),
     # every trigger type there is
     "introspect-triggers": frozenset({"$uuid12"}),
     # a function by which state hears of its configuration
