@@ -1,4 +1,4 @@
-"""The schemas that the engine shows of its trigger types, and of channels. Nothing is checked against them, there as here."""
+"""The schemas that the engine shows, of trigger types and of channels. Nothing is checked against them, there as here."""
 
 from __future__ import annotations
 
