@@ -32,6 +32,8 @@ from wsproto.events import (
     TextMessage,
 )
 
+from tests.http_client import Client, Response
+
 OpenStream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 Line: TypeAlias = dict[str, Any]
 Item: TypeAlias = tuple[str, Any]
@@ -333,6 +335,26 @@ class Socket:
                 event = BytesMessage(data=piece, message_finished=last)
             await self._send(self.protocol.send(event))
 
+    async def flood(self, message: str | bytes, most: int, stall: float, nursery: trio.Nursery) -> int:
+        """Send a message until that takes longer than `stall` seconds: how many were handed over, with the stuck one."""
+        for count in range(1, most + 1):
+            sent = trio.Event()
+            nursery.start_soon(self._send_and_tell, message, sent)
+            with trio.move_on_after(stall):
+                await sent.wait()
+            if not sent.is_set():
+                return count
+        raise Differs(f"expected the engine to stall, but it took {most} messages")
+
+    async def _send_and_tell(self, message: str | bytes, sent: trio.Event) -> None:
+        await self.send(message, None)
+        sent.set()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something is being sent."""
+        return self._sending.locked()
+
     async def ping(self, payload: bytes) -> None:
         """A WebSocket ping."""
         await self._send(self.protocol.send(Ping(payload=payload)))
@@ -370,12 +392,20 @@ def read_transcript(path: Path) -> list[tuple[int, Line]]:
     return lines[1:]
 
 
-async def replay(path: Path, open_stream: OpenStream, *, skip: Collection[str] = (), silence: float = 1.0) -> None:
+async def replay(
+    path: Path,
+    open_stream: OpenStream,
+    *,
+    open_http: OpenStream | None = None,
+    skip: Collection[str] = (),
+    silence: float = 1.0,
+) -> None:
     """Work a transcript off.
 
     Args:
         path: The file.
         open_stream: Opens a stream to the engine.
+        open_http: Opens one to what serves HTTP.
         skip: Placeholders of invocations and bindings that are left out.
         silence: Factor on the recorded silences.
 
@@ -383,7 +413,7 @@ async def replay(path: Path, open_stream: OpenStream, *, skip: Collection[str] =
         Differs: With the number of the line.
     """
     lines = [line for line in read_transcript(path) if _id_of(line[1]) not in skip]
-    conversation = _Conversation(open_stream, silence)
+    conversation = _Conversation(open_stream, open_http, silence)
     async with trio.open_nursery() as nursery:
         conversation.nursery = nursery
         try:
@@ -417,10 +447,12 @@ def _next_group(lines: list[tuple[int, Line]]) -> tuple[int, list[Line]]:
 @attrs.define
 class _Conversation:
     open_stream: OpenStream
+    open_http: OpenStream | None
     silence: float
     nursery: trio.Nursery = attrs.field(init=False)
     placeholders: Placeholders = attrs.field(factory=Placeholders)
     sockets: dict[str, Socket] = attrs.field(factory=dict)
+    responses: dict[str, trio.MemoryReceiveChannel[Response]] = attrs.field(factory=dict)
 
     async def step(self, group: list[Line]) -> None:
         line = group[0]
@@ -430,6 +462,12 @@ class _Conversation:
             return
         if what == "open":
             await self._open(line)
+            return
+        if what == "http>":
+            await self._request(line)
+            return
+        if what == "http<":
+            await self._expect_response(line)
             return
         socket = self.sockets[line["conn"]]
         if what == ">":
@@ -448,6 +486,12 @@ class _Conversation:
             item = await socket.get(line.get("within_ms", TIMEOUT * 1_000) / 1_000)
             if item != ("close", (line["code"], line.get("reason", ""))):
                 raise Differs(f"expected close {line['code']}, got {_show(item)}")
+        elif what == "flood":
+            count = await socket.flood(self._message(line), line["max"], line["stall_ms"] / 1_000, self.nursery)
+            self.placeholders.values[line["count"]] = count
+        elif what == "drain":
+            for _ in range(self.placeholders.values[line["count"]]):
+                await self._receive(socket, [line])
         elif what == "hold":
             socket.reading = trio.Event()
         elif what == "release":
@@ -480,8 +524,46 @@ class _Conversation:
         if "refused" in line:
             raise Differs(f"expected status {line['refused']['status']}, got 101")
 
+    async def _request(self, line: Line) -> None:
+        if self.open_http is None or line.get("status"):
+            raise Unsupported("HTTP without anybody who serves it")
+        send, self.responses[line["conn"]] = trio.open_memory_channel[Response](1)
+        client = Client(await self.open_http())
+        headers = {"host": "127.0.0.1:3111", "connection": "close", **self.placeholders.expand(line.get("headers", {}))}
+        body = None
+        if "json" in line:
+            body = json.dumps(self.placeholders.expand(line["json"])).encode()
+        elif "text" in line or "binary_b64" in line:
+            message = self._message(line)
+            body = message.encode() if isinstance(message, str) else message
+
+        async def exchange() -> None:
+            async with client.stream:
+                await send.send(await client.request(line["method"], line["path"], headers, body))
+
+        self.nursery.start_soon(exchange)
+
+    async def _expect_response(self, line: Line) -> None:
+        if line["conn"] not in self.responses:
+            raise Unsupported("a response to nothing")
+        with trio.move_on_after(line.get("within_ms", TIMEOUT * 1_000) / 1_000) as waiting:
+            response = await self.responses[line["conn"]].receive()
+        if waiting.cancelled_caught:
+            raise Differs(f"expected a response with status {line['status']}, got nothing")
+        want = {name: line[name] for name in ("status", "headers", "json", "text") if name in line}
+        got: dict[str, Any] = {"status": response.status, "headers": response.headers}
+        if "json" in line:
+            got["json"] = json.loads(response.body)
+        elif "text" in line:
+            got["text"] = response.body.decode()
+        problem = self.placeholders.problem(want, got, exact=False)
+        if problem is not None:
+            raise Differs(f"{problem} (status {response.status}, body {_short(response.body.decode())})")
+
     async def _send(self, socket: Socket, line: Line) -> None:
-        if "ping" in line:
+        if "ping" in line and socket.is_stuck:
+            self.nursery.start_soon(socket.ping, line["ping"].encode())
+        elif "ping" in line:
             await socket.ping(line["ping"].encode())
         else:
             await socket.send(self._message(line), line.get("fragment"))

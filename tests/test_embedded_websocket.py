@@ -7,7 +7,7 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from iii_trio._embedded import websocket
 from iii_trio._embedded.connection import CLOSE, PONG, TEXT
-from iii_trio._embedded.websocket import Ended, Inbound, PingReceived, frame
+from iii_trio._embedded.websocket import Broken, Closed, Inbound, PingReceived, frame
 
 
 def client() -> FrameProtocol:
@@ -33,7 +33,20 @@ def test_messages_arrive_whole_and_in_order() -> None:
     for index in range(3, len(data)):
         inbound.feed(data[index : index + 1])
         events += inbound.events()
-    assert events == [PingReceived(b"p"), "aü", b"\x00\x01", "", Ended()]
+    assert events == [PingReceived(b"p"), "aü", b"\x00\x01", "", Closed(b"\x03\xe8")]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "payload"),
+    [
+        pytest.param(None, None, b"", id="no-code"),
+        pytest.param(1000, None, b"\x03\xe8", id="code"),
+        pytest.param(4000, "wäre", b"\x0f\xa0w\xc3\xa4re", id="reason"),
+    ],
+)
+def test_a_close_is_handed_on_as_it_came(code: int | None, reason: str | None, payload: bytes) -> None:
+    """Code and reason, so that it can be echoed."""
+    assert list(Inbound(bytes(client().close(code, reason))).events()) == [Closed(payload)]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +62,7 @@ def test_messages_arrive_whole_and_in_order() -> None:
 )
 def test_a_broken_rule_is_the_end(data: bytes) -> None:
     """The connection is dropped for it."""
-    assert list(Inbound(data).events()) == [Ended()]
+    assert list(Inbound(data).events()) == [Broken()]
 
 
 def header(opcode: Opcode, size: int, *, fin: bool) -> bytes:
@@ -67,7 +80,7 @@ def header(opcode: Opcode, size: int, *, fin: bool) -> bytes:
 def test_a_frame_has_a_limit_that_its_header_tells(sizes: list[int], passes: bool) -> None:
     """Not a byte of a payload that is too long is kept."""
     inbound = Inbound(header(Opcode.BINARY, sizes[0], fin=True))
-    assert list(inbound.events()) == ([] if passes else [Ended()])
+    assert list(inbound.events()) == ([] if passes else [Broken()])
 
 
 def test_a_message_has_a_limit_over_all_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +91,7 @@ def test_a_message_has_a_limit_over_all_its_frames(monkeypatch: pytest.MonkeyPat
         inbound = Inbound(bytes(peer.send_data(b"x" * 6, fin=False) + peer.ping(b"12345") + peer.send_data(b"x" * 4)))
         assert list(inbound.events()) == [PingReceived(b"12345"), b"x" * 10]
     inbound = Inbound(bytes(peer.send_data(b"x" * 6, fin=False) + peer.send_data(b"x" * 5)))
-    assert list(inbound.events()) == [Ended()]
+    assert list(inbound.events()) == [Broken()]
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])

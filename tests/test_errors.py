@@ -25,6 +25,14 @@ EXAMPLES = [
         "taken", code="c", namespace="n", function_id="f", worker_name="w", owner_worker_id="o"
     ),
     errors.InternalError("bug"),
+    errors.ChannelError("odd"),
+    errors.ChannelBroken("lost", received=7, partial=b"\0partial"),
+    errors.ChannelNotFound("nowhere", received=0),
+    errors.ChannelTaken("gone"),
+    errors.ChannelEnded("read"),
+    errors.ChannelOverflow("more"),
+    errors.ChannelClosed("closed"),
+    errors.ChannelBusy("busy"),
     InvocationError("code", "message", **CALL),
     errors.InvocationTimeout("TIMEOUT", "late", **CALL),
     errors.ConnectionLost("CONNECTION_LOST", "gone", **CALL),
@@ -68,6 +76,12 @@ def test_every_error_has_one_root(error: IIIError) -> None:
         pytest.param(errors.ConfigurationError, ValueError, id="an option is a value"),
         pytest.param(errors.PayloadError, ValueError, id="a payload is a value"),
         pytest.param(errors.WouldBlock, trio.WouldBlock, id="a full outbox is what trio calls it"),
+        pytest.param(errors.ChannelBroken, trio.BrokenResourceError, id="a lost stream is what trio calls it"),
+        pytest.param(errors.ChannelNotFound, errors.ChannelBroken, id="nothing comes of a wrong ref"),
+        pytest.param(errors.ChannelTaken, errors.ChannelBroken, id="nothing comes of a spent ref"),
+        pytest.param(errors.ChannelEnded, trio.EndOfChannel, id="an end is what trio calls it"),
+        pytest.param(errors.ChannelClosed, trio.ClosedResourceError, id="a closed end is what trio calls it"),
+        pytest.param(errors.ChannelBusy, trio.BusyResourceError, id="a second task is what trio calls it"),
         *[
             pytest.param(kind, InvocationError, id=f"{kind.__name__} is how a call ended")
             for kind in (

@@ -42,13 +42,7 @@ OPEN: Final[dict[str, str]] = {
     "iii_trio.InitOptions.enable_metrics_reporting": _TELEMETRY,
     "iii_trio.StreamRequest": _CHANNELS,
     "iii_trio.StreamResponse": _CHANNELS,
-    "iii_trio.channel.Channel": _CHANNELS,
-    "iii_trio.channel.ChannelReader": _CHANNELS,
-    "iii_trio.channel.ChannelWriter": _CHANNELS,
-    "iii_trio.channel.ReadableStream": _CHANNELS,
-    "iii_trio.channel.WritableStream": _CHANNELS,
     "iii_trio.internal.InternalHttpRequest": _CHANNELS,
-    "III.create_channel": _CHANNELS,
 }
 """What the references have and the package does not: name and reason. Each entry has to be true."""
 

@@ -355,3 +355,24 @@ async def test_an_engine_that_ends_leaves_its_port(is_down: bool) -> None:
             nursery.cancel_scope.cancel()
         async with open_engine(port=port):
             pass
+
+
+async def test_links_of_channels_are_dropped_without_those_of_workers(place: dict[str, Any]) -> None:
+    """Neither end gets a Close."""
+    with trio.fail_after(LIMIT):
+        async with open_engine(**place) as engine, open_iii(engine.url, open_stream=engine.open_stream) as iii:
+            channel = await iii.create_channel()
+            refs = [channel.writer_ref, channel.reader_ref]
+            ends = [Socket(await engine.open_stream()) for _ in refs]
+            async with trio.open_nursery() as nursery:
+                for end, ref in zip(ends, refs, strict=True):
+                    path = f"/ws/channels/{ref.channel_id}?key={ref.access_key}&dir={ref.direction}"
+                    await end.upgrade(path, {})
+                    nursery.start_soon(end.pump)
+                await trio.testing.wait_all_tasks_blocked()  # the engine has gone on from its answers
+                engine.drop_channels()
+                assert [await end.get(LIMIT) for end in ends] == [("close", (1006, ""))] * 2
+                for end in ends:
+                    await end.finish()
+            await iii.create_channel()
+            assert iii.statistics().reconnects == 0

@@ -8,6 +8,14 @@
     ├── HandshakeRefused            the server: it answered the WebSocket handshake with an HTTP status
     ├── RegistrationRejectedError   the engine: it refused the worker, or somebody else owns the id or the name
     ├── InternalError               us: a bug in iii-trio; please report it
+    ├── ChannelError                one end of a channel
+    │   ├── ChannelBroken           the link: a stream ended without its end (also a trio.BrokenResourceError)
+    │   │   ├── ChannelNotFound     the engine: it has no such channel, or no longer
+    │   │   └── ChannelTaken        somebody: this end was opened before
+    │   ├── ChannelEnded            nobody: everything was read (also a trio.EndOfChannel)
+    │   ├── ChannelOverflow         the peer: it sent more than was asked for
+    │   ├── ChannelClosed           you: this end was closed here (also a trio.ClosedResourceError)
+    │   └── ChannelBusy             you: another task is at it (also a trio.BusyResourceError)
     └── InvocationError             one call: `code`, `fate`
         ├── InvocationTimeout
         ├── ConnectionLost
@@ -27,6 +35,14 @@ import trio
 
 __all__ = [
     "AuthenticationError",
+    "ChannelBroken",
+    "ChannelBusy",
+    "ChannelClosed",
+    "ChannelEnded",
+    "ChannelError",
+    "ChannelNotFound",
+    "ChannelOverflow",
+    "ChannelTaken",
     "ClientClosed",
     "ConfigurationError",
     "ConnectionLost",
@@ -179,6 +195,48 @@ class RegistrationRejectedError(IIIError):
 
 class InternalError(IIIError):
     """A bug in iii-trio. The cause is chained; please report it."""
+
+
+class ChannelError(IIIError):
+    """One end of a channel cannot do what it was asked to do."""
+
+
+class ChannelBroken(ChannelError, trio.BrokenResourceError):
+    """The stream did not come to its end: the link was lost, or the other side went away.
+
+    A channel cannot be taken up again: what it carried has to be sent over a new one.
+    """
+
+    def __init__(self, message: str, *, received: int = 0, partial: bytes = b"") -> None:
+        super().__init__(message)
+        self.received = received
+        """Bytes that a reader was given before; 0 at a writer."""
+        self.partial = partial
+        """What `ChannelReader.read_all` had read; empty everywhere else, where the caller has it already."""
+
+
+class ChannelNotFound(ChannelBroken):
+    """The engine knows no channel of this id and key: a wrong ref, or one that nobody opened within five minutes."""
+
+
+class ChannelTaken(ChannelBroken):
+    """This end was opened before, by somebody else or in another life. Each end can be taken once."""
+
+
+class ChannelEnded(ChannelError, trio.EndOfChannel):
+    """Everything was read, and the writer has closed."""
+
+
+class ChannelOverflow(ChannelError):
+    """There are more bytes than `ChannelReader.read_all` was to take."""
+
+
+class ChannelClosed(ChannelError, trio.ClosedResourceError):
+    """This end was closed here, by its user or with its client."""
+
+
+class ChannelBusy(ChannelError, trio.BusyResourceError):
+    """Another task is reading, or sending, at this moment."""
 
 
 class InvocationError(IIIError):

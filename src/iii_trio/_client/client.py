@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import trio
 
+from iii_trio._channels.channels import Channel, Channels
+from iii_trio._channels.reader import ChannelReader
+from iii_trio._channels.writer import ChannelWriter
 from iii_trio._client import custom_streams, listings
 from iii_trio._client.binding import Binding
 from iii_trio._client.calling import Caller
@@ -27,6 +30,7 @@ from iii_trio._session.session import Session
 from iii_trio._session.states import seeds_word
 from iii_trio._values.checks import is_number
 from iii_trio._values.engine import FunctionInfo, TriggerInfo, WorkerInfo
+from iii_trio._values.refs import StreamChannelRef
 from iii_trio._values.stream import IStream
 from iii_trio._wire.messages import RegisterFunction, RegisterTrigger, RegisterTriggerType
 from iii_trio.errors import ConfigurationError
@@ -50,6 +54,7 @@ class III(Binding, trio.abc.AsyncResource):
         providers: Providers,
         lifecycle: Lifecycle,
         caller: Caller,
+        channels: Channels,
     ) -> None:
         self._session = session
         self._supervisor = supervisor
@@ -57,6 +62,7 @@ class III(Binding, trio.abc.AsyncResource):
         self._lifecycle = lifecycle
         self._caller = caller
         self._providers = providers
+        self._channels = channels
         self._watch = StateWatch(session)
         self.from_thread: FromThread = FromThread(self, trio.lowlevel.current_trio_token())
         """What sync handlers and other threads call instead of the methods here."""
@@ -75,6 +81,37 @@ class III(Binding, trio.abc.AsyncResource):
 
     def __repr__(self) -> str:
         return f"<III {self._session.worker['name']!r} at {self._supervisor.target.url}, {self.get_connection_state()}>"
+
+    # ---- channels ---------------------------------------------------------------------------------------------------
+
+    async def create_channel(self, buffer_size: int | None = None, *, verified: bool = False) -> Channel:
+        """Make a channel: a one-way stream with one writer and one reader, which may be in different workers.
+
+        Args:
+            buffer_size: Messages that the engine holds for a slow reader, from 1 to 1024; 64 when left out.
+            verified: Whether the stream ends with its length and checksum, so that a reader can tell a writer that has
+                finished from one that crashed. Both must be iii-trio; any other reader finds one more text message at
+                the end, and with any other writer ours fails at the end.
+
+        Raises:
+            ConfigurationError: The buffer size is out of these bounds.
+            InvocationError: As `trigger`.
+
+        Cancelling it is safe: the engine forgets a channel that nobody opens within five minutes.
+        """
+        return await self._channels.create(self.trigger, buffer_size, verified=verified)
+
+    def channel_reader(self, ref: StreamChannelRef | Mapping[str, Any]) -> ChannelReader:
+        """The reader of a ref that came some other way than in a payload. Never blocks: it is opened when it is used.
+
+        Raises:
+            ConfigurationError: It is no ref, or that of a write end.
+        """
+        return self._channels.reader(ref)
+
+    def channel_writer(self, ref: StreamChannelRef | Mapping[str, Any]) -> ChannelWriter:
+        """The writer of a ref, likewise."""
+        return self._channels.writer(ref)
 
     # ---- state ------------------------------------------------------------------------------------------------------
 

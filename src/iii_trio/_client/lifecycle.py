@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 import trio
 
+from iii_trio._channels.channels import Channels
 from iii_trio._client.exits import DrainReport, SignalWatch
 from iii_trio._client.loop_watch import LoopWatch
 from iii_trio._handlers.dispatch import Dispatcher
@@ -37,6 +38,7 @@ class Lifecycle:
     session: Session
     supervisor: Supervisor
     dispatcher: Dispatcher
+    channels: Channels
     timer_bell: Bell
     drain_timeout: float
     close_timeout: float
@@ -84,6 +86,7 @@ class Lifecycle:
         try:
             with self._services, self.loop_watch:
                 async with trio.open_nursery() as self._nursery:
+                    self.channels.serve_in(self._nursery)
                     self._nursery.start_soon(run_timer, self.session, self.timer_bell)
                     self._nursery.start_soon(self._supervise)
                     self._nursery.start_soon(self._exit)
@@ -94,6 +97,7 @@ class Lifecycle:
             bug.__cause__ = cause
             self._fail(bug)
         finally:
+            self.channels.serve_in(None)
             self.session.close()  # an interrupt leaves it to us
             self.session.finish()
             self.report = self._begin_tally().report()

@@ -7,6 +7,7 @@ from types import TracebackType
 
 import trio
 
+from iii_trio._channels.channels import Channels
 from iii_trio._client.calling import Caller
 from iii_trio._client.client import III
 from iii_trio._client.identity import NAMES, worker_facts
@@ -199,9 +200,12 @@ class _Assembly:
         supervisor.on_binding, supervisor.on_ready = providers.receive, providers.ready
         session.wake_writer = supervisor.bell.ring
         session.on_engine = supervisor.hear
+        channels = Channels(target)
+        session.enliven = channels.enliven
         self.lifecycle = Lifecycle(
             session=session,
             supervisor=supervisor,
+            channels=channels,
             dispatcher=dispatcher,
             timer_bell=timer_bell,
             drain_timeout=options.drain_timeout,
@@ -218,6 +222,7 @@ class _Assembly:
             providers=providers,
             lifecycle=self.lifecycle,
             caller=caller,
+            channels=channels,
         )
 
     def release(self) -> None:

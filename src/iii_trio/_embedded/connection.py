@@ -20,8 +20,9 @@ DEFAULT_NAMESPACE: Final = "default"
 QUEUE_SIZE: Final = 64
 """Messages that the engine holds for one worker. Whoever has more waiting is not read from until they are gone."""
 
-# WebSocket opcodes: what a worker is sent is a message, the answer to a WebSocket ping, or a Close.
+# WebSocket opcodes of what a client is sent: a message, the answer to a WebSocket ping, or a Close. A worker gets text.
 TEXT: Final = 0x1
+BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PONG: Final = 0xA
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import attrs
 
+from iii_trio._embedded import schemas
+from iii_trio._embedded.channels import CREATE
 from iii_trio._embedded.clock import Alarm
 from iii_trio._embedded.connection import Connection
 from iii_trio._embedded.inputs import Field, Input, anything, read, text
@@ -64,6 +66,14 @@ class _EnginePart:
             internal=True,
             functions=(
                 register,
+                Function(
+                    id=CREATE,
+                    description="Create a streaming channel pair",
+                    request_format=schemas.CREATE_CHANNEL,
+                    response_format=schemas.CHANNEL_CREATED,
+                    run=self._host.channels.create_and_tell,
+                    worker=ENGINE_WORKER,
+                ),
                 *self._introspection.functions(),
                 *TriggerIntrospection(self._host.triggers, self._introspection).functions(),
                 Function(

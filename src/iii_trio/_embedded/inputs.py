@@ -89,6 +89,11 @@ def u64(value: Any) -> int:
     return _whole(value, "u64", 0, _MAX_U64)
 
 
+def usize(value: Any) -> int:
+    """An unsigned integer that counts something."""
+    return _whole(value, "usize", 0, _MAX_U64)
+
+
 def i64(value: Any) -> int:
     """A signed 64-bit integer."""
     return _whole(value, "i64", _MIN_I64, _MAX_I64)

@@ -11,7 +11,7 @@ its functions and its trigger types. The core lists these functions in `PARTS` a
 * To fire, `host.triggers.deliver(binding, payload)` calls one binding's target, after its condition if it is given one,
   and `host.triggers.deliver_in_turn` calls several, each when the one before it is done. `host.calls.call` is the engine's
   own call of any function, for deliveries that are not that simple.
-* `host.clock` has the time and the alarms.
+* `host.clock` has the time and the alarms, and `host.channels` the channels.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import attrs
 
+from iii_trio._embedded.channels import Channels
 from iii_trio._embedded.clock import Clock
 from iii_trio._embedded.invocations import Invocations
 from iii_trio._embedded.registry import Function, Registry
@@ -34,6 +35,7 @@ class Host:
     registry: Registry
     calls: Invocations
     triggers: Triggers
+    channels: Channels
     new_id: Callable[[], str]
 
 

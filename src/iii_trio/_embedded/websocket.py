@@ -8,10 +8,10 @@ they are written here (docs/wire.md, "Sizes").
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
-from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
@@ -35,8 +35,20 @@ class PingReceived:
 
 
 @attrs.frozen
-class Ended:
-    """A Close frame, or the breach of a rule or a limit: either way nothing after it counts."""
+class Closed:
+    """A Close frame. Nothing after it counts."""
+
+    payload: bytes
+    """Its code and reason, if it has any."""
+
+
+@attrs.frozen
+class Broken:
+    """The breach of a rule or a limit. Nothing after it counts."""
+
+
+Event: TypeAlias = str | bytes | PingReceived | Closed | Broken
+"""What a client sends: a message, or what else matters."""
 
 
 class _Limits(Extension):
@@ -77,7 +89,7 @@ class Inbound:
         """Take received bytes; what they complete comes from `events`."""
         self._protocol.receive_data(data)
 
-    def events(self) -> Iterator[str | bytes | PingReceived | Ended]:
+    def events(self) -> Iterator[Event]:
         """Complete messages and what else matters, in order."""
         for event in self._protocol.events():
             if isinstance(event, TextMessage):
@@ -93,7 +105,15 @@ class Inbound:
             elif isinstance(event, Ping):
                 yield PingReceived(bytes(event.payload))
             elif isinstance(event, CloseConnection):
-                yield Ended()
+                yield self._end(event)
+
+    def _end(self, event: CloseConnection) -> Event:
+        # wsproto tells of a broken rule with the Close that it would send.
+        if self._protocol.state is not ConnectionState.REMOTE_CLOSING:
+            return Broken()
+        if event.code == CloseReason.NO_STATUS_RCVD:
+            return Closed(b"")
+        return Closed(event.code.to_bytes(2, "big") + (event.reason or "").encode())
 
 
 def frame(outgoing: Outgoing) -> bytes:

@@ -18,6 +18,10 @@ _CLOSE: Final = 0x88
 """The first byte of a Close."""
 
 
+def _ignore() -> None:
+    """Nobody wants to know."""
+
+
 class CoalescingStream(WatchedStream):
     """A watched stream with a cork."""
 
@@ -34,6 +38,9 @@ class CoalescingStream(WatchedStream):
         self.said_close = False
         """Whether the library sent a Close, which it does in one piece."""
 
+        self.on_close: Callable[[], None] = _ignore
+        """Called when it does."""
+
     @property
     def has_pending(self) -> bool:
         """Whether something waits for `flush`."""
@@ -41,8 +48,12 @@ class CoalescingStream(WatchedStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Collect `data` while corked, send it at once otherwise."""
-        self.said_close |= data[0] == _CLOSE
+        if data[0] == _CLOSE:
+            self.said_close = True
+            self.on_close()
         if not self.corked:
+            # Of the handshake the request alone goes by itself: a ping may come in one piece with the answer.
+            self.corked = not self.upgraded
             await super().send_all(data)
             return
         self._collected.append(data)

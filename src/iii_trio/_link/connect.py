@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 import trio
 
-from iii_trio._link.transport import ConnectFailed, OpenStream, Transport
+from iii_trio._link.transport import READ_AHEAD, ConnectFailed, OpenStream, Transport
 from iii_trio._wire.urls import EngineUrl
 from iii_trio.errors import AuthenticationError, ConfigurationError, HandshakeRefused, IIIError
 
@@ -26,6 +26,9 @@ class Target:
     timeout: float
     """Seconds for the stream and the handshake together."""
 
+    read_ahead: int = READ_AHEAD
+    """Messages that the transport may hold for a slow reader."""
+
 
 async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[], None]) -> Transport:
     """Open a stream and a WebSocket on it, whose task runs in `nursery`.
@@ -38,7 +41,13 @@ async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[]
     with trio.move_on_after(target.timeout):
         stream = await (_open_stream(target) if target.open_stream is None else _open_custom(target.open_stream))
         transport: Transport = await nursery.start(
-            target.transport.serve, stream, target.url, target.headers, target.max_message_size, on_pending
+            target.transport.serve,
+            stream,
+            target.url,
+            target.headers,
+            target.max_message_size,
+            on_pending,
+            target.read_ahead,
         )
         return transport
     raise ConnectFailed(f"no connection within {target.timeout:g} s")

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, Final, Self, TypeAlias
 
 import trio
 
 from iii_trio._wire.urls import EngineUrl
+
+READ_AHEAD: Final = 64
+"""Messages that a worker's connection may hold. Its reader is never slow."""
 
 OpenStream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens a byte stream to the engine, with TLS on it if there is to be any."""
@@ -72,12 +75,14 @@ class Transport(trio.abc.AsyncResource):
         headers: Sequence[tuple[str, str]],
         max_message_size: int,
         on_pending: Callable[[], None],
+        read_ahead: int = READ_AHEAD,
         *,
         task_status: trio.TaskStatus[Transport] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Do the handshake on `stream`, report the open transport, and close the stream when cancelled.
 
-        `on_pending` is called when `has_pending` has become true: the writer is to `send`, if only nothing.
+        `on_pending` is called when `has_pending` has become true: the writer is to `send`, if only nothing. An
+        implementation that reads by itself holds `read_ahead` messages at most for a slow reader, and then stops.
 
         Raises:
             ConnectFailed: The stream ended, or said something that is no handshake.
@@ -95,6 +100,14 @@ class Transport(trio.abc.AsyncResource):
     def has_pending(self) -> bool:
         """Whether the implementation itself has something to send, such as a pong, which the next `send` takes along."""
 
+    @property
+    @abstractmethod
+    def close_code(self) -> int | None:
+        """The code of the peer's Close, 1005 if it named none; None when none has come.
+
+        After `aclose` it tells a goodbye that was answered from a connection that just ended.
+        """
+
     @abstractmethod
     async def send(self, messages: Sequence[bytes]) -> None:
         """Send text messages, all in one go.
@@ -104,6 +117,10 @@ class Transport(trio.abc.AsyncResource):
         Raises:
             LinkLost: The connection is gone. Any of the messages may have arrived.
         """
+
+    @abstractmethod
+    async def write(self, messages: Sequence[str | bytes]) -> None:
+        """`send` for text and binary messages, as `receive` gives them."""
 
     @abstractmethod
     async def receive(self) -> Sequence[str | bytes]:

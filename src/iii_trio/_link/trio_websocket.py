@@ -15,14 +15,13 @@ import trio_websocket
 from wsproto.utilities import LocalProtocolError
 
 from iii_trio._link.coalescing import CoalescingStream
-from iii_trio._link.transport import LinkLost, Transport
+from iii_trio._link.transport import READ_AHEAD, LinkLost, Transport
 from iii_trio._wire.codec import MAX_FRAME_SIZE
 from iii_trio._wire.urls import EngineUrl
 
 logger = logging.getLogger("iii_trio")
 
 _RECEIVE_BYTES: Final = 64 * 1024
-_QUEUED_MESSAGES: Final = 64
 _ABNORMAL: Final = 1006
 
 
@@ -41,6 +40,10 @@ class TrioWebSocketTransport(Transport):
         self._stream = stream
         self._max_message_size = max_message_size
         self._was_cut = False
+        self._own_close: object = None
+        """What the library calls the reason of the end since we said Close, which is ours and not the peer's."""
+
+        stream.on_close = self._note_close
 
     @classmethod
     async def serve(
@@ -50,6 +53,7 @@ class TrioWebSocketTransport(Transport):
         headers: Sequence[tuple[str, str]],
         max_message_size: int,
         on_pending: Callable[[], None],
+        read_ahead: int = READ_AHEAD,
         *,
         task_status: trio.TaskStatus[Transport] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -67,12 +71,12 @@ class TrioWebSocketTransport(Transport):
                         url.authority,
                         url.resource,
                         extra_headers=[(name.encode(), value.encode()) for name, value in headers],
-                        message_queue_size=_QUEUED_MESSAGES,
+                        message_queue_size=read_ahead,
                         max_message_size=max_message_size,
                         receive_buffer_size=_RECEIVE_BYTES,
                     )
                     handshake.cancel_scope.cancel(reason="the handshake is done")
-                wrapped.upgraded = wrapped.corked = True
+                wrapped.upgraded = True
                 task_status.started(cls(socket, wrapped, max_message_size))
         except* Exception as group:  # whatever the peer did to the library's task ends this connection and nothing else
             ended_by = group
@@ -93,14 +97,29 @@ class TrioWebSocketTransport(Transport):
         """See `Transport`."""
         return self._stream.has_pending
 
+    @property
+    def close_code(self) -> int | None:
+        """See `Transport`."""
+        reason = self._socket.closed
+        if reason is None or reason is self._own_close or reason.code == _ABNORMAL or not self._stream.said_close:
+            return None
+        return int(reason.code)
+
+    def _note_close(self) -> None:
+        self._own_close = self._socket.closed
+
     async def send(self, messages: Sequence[bytes]) -> None:
+        """See `Transport`."""
+        await self.write([message.decode() for message in messages])
+
+    async def write(self, messages: Sequence[str | bytes]) -> None:
         """See `Transport`."""
         stream = self._stream
         try:
             stream.batching = True
             try:
                 for message in messages:
-                    await self._socket.send_message(message.decode())
+                    await self._socket.send_message(message)
             finally:
                 stream.batching = False
             await stream.flush()

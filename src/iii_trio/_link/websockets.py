@@ -7,7 +7,8 @@ what the codec makes of a whole batch in one go. The library's own shells, and w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Final, cast
 
 import trio
@@ -17,7 +18,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.uri import WebSocketURI
 
-from iii_trio._link.transport import LinkLost, Transport
+from iii_trio._link.transport import READ_AHEAD, LinkLost, Transport
 from iii_trio._link.watched import FLOOD, MAX_UNASKED, WatchedStream
 from iii_trio._wire.codec import MAX_FRAME_SIZE, MAX_MESSAGE_SIZE
 from iii_trio._wire.urls import EngineUrl
@@ -70,10 +71,11 @@ class WebsocketsTransport(Transport):
         headers: Sequence[tuple[str, str]],
         max_message_size: int,
         on_pending: Callable[[], None],
+        read_ahead: int = READ_AHEAD,
         *,
         task_status: trio.TaskStatus[Transport] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """See `Transport`."""
+        """See `Transport`. Nothing reads ahead here."""
         watched = WatchedStream(stream)
         uri = WebSocketURI(url.tls, url.host, url.port, url.path, url.query)
         protocol = ClientProtocol(uri, max_size=max_message_size + _CONTROL_FRAME, logger=_SILENT)
@@ -102,18 +104,45 @@ class WebsocketsTransport(Transport):
         """See `Transport`."""
         return bool(self._unasked)
 
+    @property
+    def close_code(self) -> int | None:
+        """See `Transport`."""
+        close = self._protocol.close_rcvd
+        return None if close is None else int(close.code)
+
     async def send(self, messages: Sequence[bytes]) -> None:
         """See `Transport`. A message larger than a frame may be goes out in several."""
-        if self._stream.ended:
-            raise self._loss()
         send_text = self._protocol.send_text
-        try:
+        with self._sending():
             for message in messages:
                 if len(message) <= MAX_FRAME_SIZE:
                     send_text(message)
                 else:
-                    await self._send_in_pieces(message)
+                    await self._send_in_pieces(message, send_text)
             await self._flush()
+
+    async def write(self, messages: Sequence[str | bytes]) -> None:
+        """See `Transport`."""
+        protocol = self._protocol
+        with self._sending():
+            for message in messages:
+                send, data = (
+                    (protocol.send_text, message.encode())
+                    if isinstance(message, str)
+                    else (protocol.send_binary, message)
+                )
+                if len(data) <= MAX_FRAME_SIZE:
+                    send(data)
+                else:
+                    await self._send_in_pieces(data, send)
+            await self._flush()
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        if self._stream.ended:
+            raise self._loss()
+        try:
+            yield
         except (InvalidState, trio.BrokenResourceError, trio.ClosedResourceError):
             raise self._loss() from None
         except trio.Cancelled:
@@ -161,10 +190,10 @@ class WebsocketsTransport(Transport):
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _send_in_pieces(self, message: bytes) -> None:
+    async def _send_in_pieces(self, message: bytes, send: Callable[..., None]) -> None:
         # Each piece is sent before the next is masked, which is another copy; pongs may go between them.
         rest = memoryview(message)
-        self._protocol.send_text(rest[:MAX_FRAME_SIZE], fin=False)
+        send(rest[:MAX_FRAME_SIZE], fin=False)
         for begin in range(MAX_FRAME_SIZE, len(message), MAX_FRAME_SIZE):
             await self._flush()
             end = begin + MAX_FRAME_SIZE

@@ -29,6 +29,7 @@ from iii_trio._session.registrar import Barrier, Control, Registrar
 from iii_trio._session.registry import WORKER_CONFLICT, Registration, rejection
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
 from iii_trio._session.trace import Trace
+from iii_trio._values.refs import REF_KEY
 from iii_trio._wire import messages as wire
 from iii_trio._wire.codec import UndecodableFrame, decode, encode
 from iii_trio.errors import (
@@ -79,6 +80,9 @@ class Session:
 
     on_engine: Callable[[Any], None] | None = None
     """Gets what the engine answers to the question that tells it from another one; None does not ask."""
+
+    enliven: Callable[[Any], Any] | None = None
+    """Puts live ends in place of the refs of channels in a payload; only asked when its text has the key of one."""
 
     on_conflict: OnConflict = "raise"
     """Whether this worker waits for its name when another one has it."""
@@ -343,11 +347,19 @@ class Session:
             self.counters.undecodable_frames += 1
             logger.warning("a message of the engine is no frame: %s", error)
             return None
+        if self.enliven is not None and type(message) is str and REF_KEY in message:
+            self._enliven(frame, self.enliven)
         if type(frame) is wire.InvocationResult:
             return self._receive_result(frame)
         if type(frame) is wire.InvokeFunction:
             return self._receive_invocation(frame)
         return self._receive_rare(frame)
+
+    def _enliven(self, frame: object, enliven: Callable[[Any], Any]) -> None:
+        if isinstance(frame, wire.InvokeFunction):
+            frame.data = enliven(frame.data)
+        elif isinstance(frame, wire.InvocationResult):
+            frame.result = enliven(frame.result)
 
     def _receive_rare(self, frame: object) -> Event | None:
         state = None if self.connection is None else self.connection.state

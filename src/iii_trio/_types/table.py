@@ -29,6 +29,7 @@ from iii_trio._types.containers import (
     tuple_shape,
 )
 from iii_trio._types.hints import resolve, scope_of, substitute
+from iii_trio._types.refs import is_live, is_ref, live_shape, ref_shape
 from iii_trio._types.scalars import SCALARS, enum_shape, is_enum, literal_shape
 from iii_trio._types.shape import Compiler, Hook, Schema, Shape, UnknownType, as_it_is
 from iii_trio._types.unions import is_union, union_shape
@@ -157,6 +158,8 @@ TABLE: Final[tuple[Row, ...]] = (
     (is_container(*SETS), set_shape),
     (is_container(*MAPPINGS), mapping_shape),
     (is_typed_dict, typed_dict_shape),
+    (is_live, live_shape),
+    (is_ref, ref_shape),
     (is_class, class_shape),
 )
 

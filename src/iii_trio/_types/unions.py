@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Union, get_args, get_origin
 
 from iii_trio._types.shape import Compiler, Hook, Schema, Shape, UnknownType, as_it_is, members, missing
+from iii_trio._values.refs import LiveRef
 from iii_trio._values.strict import literal
 
 _NAMES: Final[Mapping[type, str]] = {
@@ -60,7 +61,7 @@ def _by_kind(hooks: Mapping[type, Hook]) -> Hook:
     expected = " or ".join(_NAMES[kind] for kind in hooks)
 
     def structure(value: Any, _: Any) -> Any:
-        hook = hooks.get(type(value))
+        hook = hooks.get(dict if isinstance(value, LiveRef) else type(value))
         if hook is None:
             raise TypeError(f"expected {expected}, got {type(value).__name__}")
         return hook(value, None)

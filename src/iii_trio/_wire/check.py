@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 
 from iii_trio._values.building import LEFT_OUT
+from iii_trio._values.refs import LiveRef
 from iii_trio.errors import PayloadError
 
 MAX_NESTING: Final = 127
@@ -38,6 +39,8 @@ def jsonable(value: Any) -> Any:
     Raises:
         TypeError: Nothing does.
     """
+    if isinstance(value, LiveRef):
+        return value.give_away()
     kind = type(value)
     if attrs.has(kind):
         return _fields(value)

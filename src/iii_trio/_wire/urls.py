@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import attrs
 
+from iii_trio._values.refs import StreamChannelRef
 from iii_trio.errors import ConfigurationError
 
 DEFAULT_URL: Final = "ws://127.0.0.1:49134"
@@ -70,6 +71,16 @@ def parse_url(url: str) -> EngineUrl:
         port=_DEFAULT_PORTS[parts.scheme] if port is None else port,
         path=parts.path or "/",
         query=parts.query,
+    )
+
+
+def channel_url(engine: EngineUrl, ref: StreamChannelRef) -> EngineUrl:
+    """Where one end of a channel is taken. A ref is somebody else's word, so nothing in it can lead elsewhere."""
+    query = f"key={quote(ref.access_key, safe='')}&dir={ref.direction}"
+    return attrs.evolve(
+        engine,
+        path=f"{engine.path.rstrip('/')}/ws/channels/{quote(ref.channel_id, safe='')}",
+        query=f"{query}&{engine.query}" if engine.query else query,
     )
 
 

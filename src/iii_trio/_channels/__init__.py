@@ -1,0 +1,1 @@
+"""Channels: readers, writers, and what the client needs to make them."""
