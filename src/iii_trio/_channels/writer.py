@@ -213,10 +213,15 @@ class ChannelWriter(ChannelEnd):
             return False
 
     async def _gather(self) -> None:
-        """Let messages come together as long as every turn of the loop brings one: they share a system call then."""
+        """Let messages come together as long as there are more of them: they share a system call then.
+
+        In one turn of the loop trio runs tasks in any order, so a task that writes and writes is only sure to have run after
+        two.
+        """
         waiting = 0
         while waiting < len(self._buffer) and not self._buffer.is_full:
             waiting = len(self._buffer)
+            await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
 
     def _judge(self, close_code: int | None) -> None:
