@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -11,7 +12,7 @@ from iii_trio._channels.end import BARE, NORMAL, ChannelEnd, Home, Turn
 from iii_trio._channels.trailer import Tally
 from iii_trio._link.transport import LinkLost, Transport
 from iii_trio._values.refs import StreamChannelRef
-from iii_trio.errors import ChannelBroken, ChannelTaken, PayloadError
+from iii_trio.errors import ChannelBroken, ChannelError, ChannelTaken, PayloadError
 
 PIECE: Final = 64 * 1024
 """Bytes of the largest binary message, by the convention of all SDKs."""
@@ -43,11 +44,21 @@ class ChannelWriter(ChannelEnd):
         self._was_told = False
         self._max_message = min(home.target.transport.MAX_OUTGOING, home.target.max_message_size)
         self._stream = WritableStream(self)
+        self.opens_first: ChannelEnd | None = None
+        """An end that will not be there any more when this one is used, and so is opened before."""
 
     @property
     def stream(self) -> WritableStream:
         """The bytes as a `trio.abc.SendStream`."""
         return self._stream
+
+    async def open(self) -> None:
+        """See `ChannelEnd.open`."""
+        first, self.opens_first = self.opens_first, None
+        if first is not None:
+            with suppress(ChannelError):  # who reads it will be told
+                await first.open()
+        await super().open()
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, as one message or in messages of 64 KiB. It waits while the buffer is full.
