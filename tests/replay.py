@@ -32,6 +32,8 @@ from wsproto.events import (
     TextMessage,
 )
 
+from tests.http_client import Client, Response
+
 OpenStream: TypeAlias = Callable[[], Awaitable[trio.abc.Stream]]
 Line: TypeAlias = dict[str, Any]
 Item: TypeAlias = tuple[str, Any]
@@ -390,12 +392,20 @@ def read_transcript(path: Path) -> list[tuple[int, Line]]:
     return lines[1:]
 
 
-async def replay(path: Path, open_stream: OpenStream, *, skip: Collection[str] = (), silence: float = 1.0) -> None:
+async def replay(
+    path: Path,
+    open_stream: OpenStream,
+    *,
+    open_http: OpenStream | None = None,
+    skip: Collection[str] = (),
+    silence: float = 1.0,
+) -> None:
     """Work a transcript off.
 
     Args:
         path: The file.
         open_stream: Opens a stream to the engine.
+        open_http: Opens one to what serves HTTP.
         skip: Placeholders of invocations and bindings that are left out.
         silence: Factor on the recorded silences.
 
@@ -403,7 +413,7 @@ async def replay(path: Path, open_stream: OpenStream, *, skip: Collection[str] =
         Differs: With the number of the line.
     """
     lines = [line for line in read_transcript(path) if _id_of(line[1]) not in skip]
-    conversation = _Conversation(open_stream, silence)
+    conversation = _Conversation(open_stream, open_http, silence)
     async with trio.open_nursery() as nursery:
         conversation.nursery = nursery
         try:
@@ -437,10 +447,12 @@ def _next_group(lines: list[tuple[int, Line]]) -> tuple[int, list[Line]]:
 @attrs.define
 class _Conversation:
     open_stream: OpenStream
+    open_http: OpenStream | None
     silence: float
     nursery: trio.Nursery = attrs.field(init=False)
     placeholders: Placeholders = attrs.field(factory=Placeholders)
     sockets: dict[str, Socket] = attrs.field(factory=dict)
+    responses: dict[str, trio.MemoryReceiveChannel[Response]] = attrs.field(factory=dict)
 
     async def step(self, group: list[Line]) -> None:
         line = group[0]
@@ -450,6 +462,12 @@ class _Conversation:
             return
         if what == "open":
             await self._open(line)
+            return
+        if what == "http>":
+            await self._request(line)
+            return
+        if what == "http<":
+            await self._expect_response(line)
             return
         socket = self.sockets[line["conn"]]
         if what == ">":
@@ -505,6 +523,42 @@ class _Conversation:
         self.nursery.start_soon(socket.pump)
         if "refused" in line:
             raise Differs(f"expected status {line['refused']['status']}, got 101")
+
+    async def _request(self, line: Line) -> None:
+        if self.open_http is None or line.get("status"):
+            raise Unsupported("HTTP without anybody who serves it")
+        send, self.responses[line["conn"]] = trio.open_memory_channel[Response](1)
+        client = Client(await self.open_http())
+        headers = {"host": "127.0.0.1:3111", "connection": "close", **self.placeholders.expand(line.get("headers", {}))}
+        body = None
+        if "json" in line:
+            body = json.dumps(self.placeholders.expand(line["json"])).encode()
+        elif "text" in line or "binary_b64" in line:
+            message = self._message(line)
+            body = message.encode() if isinstance(message, str) else message
+
+        async def exchange() -> None:
+            async with client.stream:
+                await send.send(await client.request(line["method"], line["path"], headers, body))
+
+        self.nursery.start_soon(exchange)
+
+    async def _expect_response(self, line: Line) -> None:
+        if line["conn"] not in self.responses:
+            raise Unsupported("a response to nothing")
+        with trio.move_on_after(line.get("within_ms", TIMEOUT * 1_000) / 1_000) as waiting:
+            response = await self.responses[line["conn"]].receive()
+        if waiting.cancelled_caught:
+            raise Differs(f"expected a response with status {line['status']}, got nothing")
+        want = {name: line[name] for name in ("status", "headers", "json", "text") if name in line}
+        got: dict[str, Any] = {"status": response.status, "headers": response.headers}
+        if "json" in line:
+            got["json"] = json.loads(response.body)
+        elif "text" in line:
+            got["text"] = response.body.decode()
+        problem = self.placeholders.problem(want, got, exact=False)
+        if problem is not None:
+            raise Differs(f"{problem} (status {response.status}, body {_short(response.body.decode())})")
 
     async def _send(self, socket: Socket, line: Line) -> None:
         if "ping" in line and socket.is_stuck:

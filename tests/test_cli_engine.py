@@ -13,6 +13,7 @@ import trio
 
 from iii_trio import _cli
 from iii_trio._cli.engine import _serve
+from tests.http_client import Client
 from tests.replay import Socket
 
 
@@ -25,7 +26,7 @@ async def test_it_says_where_it_listens_and_ends_well_on_a_signal(
     output = ""
 
     async def serve() -> None:
-        codes.append(await _serve("127.0.0.1", 0, 5_000))
+        codes.append(await _serve("127.0.0.1", 0, None, 5_000, 30_000))
 
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
@@ -44,33 +45,61 @@ async def test_it_says_where_it_listens_and_ends_well_on_a_signal(
     assert codes == [0]
 
 
-async def test_a_busy_port_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("for_http", [False, True])
+async def test_a_busy_port_is_one_clear_line(for_http: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """And exit code 1."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         port = listener.socket.getsockname()[1]
-        assert await _serve("127.0.0.1", port, 5_000) == 1
+        assert await _serve("127.0.0.1", 0 if for_http else port, port if for_http else None, 5_000, 30_000) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err == f"iii-trio engine: cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
+async def test_it_says_where_it_serves_http(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a second line, when it was asked to."""
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_serve, "127.0.0.1", 0, 0, 5_000, 30_000)
+            output = ""
+            while "HTTP" not in output:
+                await trio.sleep(0.01)
+                output += capsys.readouterr().out
+            assert output.count("\n") == 2
+            port = int(output.rpartition(":")[2])
+            assert output.endswith(f"iii-trio engine serving HTTP on http://127.0.0.1:{port}\n")
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                assert (await Client(stream).request("GET", "/nothing")).status == 404
+            nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(
-    ("arguments", "environment", "grace"),
+    ("arguments", "environment", "asked"),
     [
-        pytest.param([], {}, 5_000, id="default"),
-        pytest.param([], {"III_NAMESPACE_GRACE_MS": "70"}, 70, id="environment"),
-        pytest.param(["--namespace-grace-ms", "80"], {"III_NAMESPACE_GRACE_MS": "70"}, 80, id="flag-wins"),
+        pytest.param([], {}, ("127.0.0.1", 49134, None, 5_000, 30_000), id="defaults"),
+        pytest.param(
+            [], {"III_NAMESPACE_GRACE_MS": "70"}, ("127.0.0.1", 49134, None, 70, 30_000), id="from-the-environment"
+        ),
+        pytest.param(
+            ["--namespace-grace-ms", "80"],
+            {"III_NAMESPACE_GRACE_MS": "70"},
+            ("127.0.0.1", 49134, None, 80, 30_000),
+            id="flag-wins",
+        ),
+        pytest.param(
+            ["--http-port", "3111", "--http-timeout-ms", "9"], {}, ("127.0.0.1", 49134, 3111, 5_000, 9), id="http"
+        ),
     ],
 )
 def test_options_come_from_flags_and_the_environment(
-    arguments: list[str], environment: dict[str, str], grace: int, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], environment: dict[str, str], asked: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the exit code is that of the engine."""
-    asked = []
+    calls: list[tuple[object, ...]] = []
 
-    def run_engine(host: str, port: int, namespace_grace_ms: int) -> int:
-        asked.append((host, port, namespace_grace_ms))
+    def run_engine(*arguments: object) -> int:
+        calls.append(arguments)
         return 3
 
     monkeypatch.delenv("III_NAMESPACE_GRACE_MS", raising=False)
@@ -81,7 +110,7 @@ def test_options_come_from_flags_and_the_environment(
     with pytest.raises(SystemExit) as exited:
         _cli.main()
     assert exited.value.code == 3
-    assert asked == [("127.0.0.1", 49134, grace)]
+    assert calls == [asked]
 
 
 def test_without_the_extra_it_says_what_to_install(

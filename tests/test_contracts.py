@@ -20,7 +20,18 @@ MAX_FUNCTION_LINES: Final = 60
 LIMIT: Final = 60.0
 """Seconds for any process that a test starts."""
 
-SHELLS: Final = {"channel_ends", "channel_sockets", "handshake", "memory", "server", "signals", "websocket"}
+SHELLS: Final = {
+    "channel_ends",
+    "channel_sockets",
+    "handshake",
+    "http_connection",
+    "http_exchange",
+    "http_server",
+    "memory",
+    "server",
+    "signals",
+    "websocket",
+}
 """What of the embedded engine does I/O, or speaks a library's language."""
 
 # `iii_trio` itself imports everything, so it is replaced by an empty package of the same name.

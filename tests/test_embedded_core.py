@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from iii_trio._embedded.connection import QUEUE_SIZE
 from iii_trio._embedded.core import Engine
-from iii_trio._wire.messages import Ping, TelemetryFrame
+from iii_trio._wire.messages import ABSENT, Ping, TelemetryFrame
 from tests.workers import Bench, uuid_of
 
 NOT_FOUND = "function_not_found"
@@ -304,3 +304,31 @@ def test_what_a_connection_sent_before_its_end_was_noticed_has_no_effect(bench: 
     assert heir.calls("engine::workers::register", {"name": "w"}, call=2)[0]["result"] == {"success": True}
     heir.sends("registerfunction", id="f")
     assert heir.takes() == []
+
+
+def test_somebody_who_is_no_worker_can_call_a_function(bench: Bench) -> None:
+    """It has no caller's id in its payload; what becomes of it is told once."""
+    worker = bench.worker()
+    worker.sends("registerfunction", id="f")
+    outcomes: list[object] = []
+    for function_id in ("f", "missing"):
+        bench.engine.call(
+            0.0,
+            "default",
+            function_id,
+            {"n": 1},
+            metadata={"m": 1},
+            trace=(None, "k=v"),
+            finish=lambda value, error: outcomes.append((value, error and error.code)),
+        )
+    (call,) = worker.takes()
+    assert call == {
+        "type": "invokefunction",
+        "invocation_id": call["invocation_id"],
+        "function_id": "f",
+        "data": {"n": 1},
+        "metadata": {"m": 1},
+        "baggage": "k=v",
+    }
+    worker.sends("invocationresult", invocation_id=call["invocation_id"], function_id="f", result=5)
+    assert outcomes == [(ABSENT, NOT_FOUND), (5, None)]

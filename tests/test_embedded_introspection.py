@@ -151,7 +151,7 @@ def test_workers_are_listed_when_they_told_their_process(bench: Bench, worker: W
         "isolation": None,
         "ip_address": "127.0.0.1",
     }
-    assert rows[1]["function_count"] == 11
+    assert rows[1]["function_count"] == 12
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_one_worker_is_told_in_full(bench: Bench, worker: Worker) -> None:
     assert "pid" not in worker.result_of(WORKER, {"name": "without-pid"})["worker"]
     engine = worker.result_of(WORKER, {"name": "iii-engine-functions"})
     assert engine["worker"]["internal"] is True
-    assert len(engine["functions"]) == engine["worker"]["function_count"] == 11
+    assert len(engine["functions"]) == engine["worker"]["function_count"] == 12
 
 
 def test_a_worker_is_looked_up_where_its_name_is_unambiguous(bench: Bench, worker: Worker) -> None:

@@ -139,6 +139,8 @@ async def test_what_comes_unasked_is_caught(
     [
         pytest.param({"conn": "a", "dir": "listen"}, id="kind"),
         pytest.param({"conn": "a", "dir": ">"}, id="message"),
+        pytest.param({"conn": "h", "dir": "http>", "method": "GET", "path": "/"}, id="http-that-nobody-serves"),
+        pytest.param({"conn": "h", "dir": "http<", "status": 200}, id="response-to-nothing"),
         pytest.param({"conn": "b", "dir": "open", "endpoint": "rbac"}, id="endpoint"),
     ],
 )
@@ -149,3 +151,25 @@ async def test_what_the_replay_does_not_know_is_an_error(line: dict[str, Any], t
     async with open_engine() as engine:
         with pytest.RaisesGroup(Unsupported):
             await replay(path, engine.open_stream)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param({"status": 200}, id="status"),
+        pytest.param({"status": 404, "headers": {"x-a": "1"}}, id="header"),
+        pytest.param({"status": 404, "json": {"a": 1}}, id="json"),
+        pytest.param({"status": 404, "text": ""}, id="text"),
+    ],
+)
+async def test_another_response_is_caught(
+    response: dict[str, Any], tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is a 404 with an error in JSON."""
+    path = tmp_path / "made-up.jsonl"
+    request = {"conn": "h", "dir": "http>", "method": "GET", "path": "/nothing"}
+    lines = [{"scenario": "made-up"}, request, {"conn": "h", "dir": "http<", **response}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    async with open_engine() as engine:
+        with pytest.RaisesGroup(pytest.RaisesExc(Differs, match=r"made-up\.jsonl:3: .*status 404")):
+            await replay(path, engine.open_stream, open_http=engine.open_http_stream)

@@ -12,9 +12,10 @@ import pytest
 import trio
 import trio.testing
 
-from iii_trio import testing
+from iii_trio import open_iii, testing
 from iii_trio._wire.messages import Ping, RegisterService
 from iii_trio.testing import EmbeddedEngine, Received, open_engine
+from tests.http_client import Client
 from tests.replay import Socket
 
 PING = '{"type":"ping"}'
@@ -200,3 +201,91 @@ async def test_the_fixture_is_an_engine_in_memory(iii_engine: EmbeddedEngine) ->
     """pytest brings it along once the package is installed."""
     assert iii_engine.port is None
     assert iii_engine.connections == ()
+
+
+@pytest.fixture(params=[pytest.param({}, id="memory"), pytest.param({"http_port": 0}, id="loopback")])
+def http_place(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Where HTTP is served."""
+    place: dict[str, Any] = request.param
+    return place
+
+
+async def test_http_triggers_are_served(http_place: dict[str, Any]) -> None:
+    """Independently of where workers are; the URL says where, and the stream leads there."""
+    with trio.fail_after(10):
+        async with open_engine(**http_place) as engine, open_iii(engine.url, open_stream=engine.open_stream) as iii:
+
+            async def handler() -> dict[str, int]:
+                return {"body": 1}
+
+            await iii.register_function("f", handler).wait_registered()
+            binding = {"trigger_type": "http", "function_id": "f", "config": {"api_path": "/f"}}
+            await iii.trigger("engine::register_trigger", binding)
+            async with await engine.open_http_stream() as stream:
+                assert (await Client(stream).request("GET", "/f")).body == b"1"
+                if isinstance(stream, trio.SocketStream):
+                    assert engine.http_url == f"http://127.0.0.1:{stream.socket.getpeername()[1]}"
+                else:
+                    assert engine.http_url == "http://embedded-engine.invalid"
+
+
+async def test_nobody_is_served_while_the_engine_is_down(http_place: dict[str, Any]) -> None:
+    """Nor after it was closed; in between it is where it was."""
+    with trio.fail_after(10):
+        async with open_engine(**http_place) as engine, trio.open_nursery() as nursery:
+            url = engine.http_url
+            down = trio.CancelScope()
+
+            async def restart() -> None:
+                with down:
+                    await engine.restart(down_for=60)
+
+            nursery.start_soon(restart)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(OSError):
+                await engine.open_http_stream()
+            down.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            async with await engine.open_http_stream() as stream:
+                assert (await Client(stream).request("GET", "/f")).status == 404
+            assert engine.http_url == url
+            await engine.aclose()
+            with pytest.raises(trio.ClosedResourceError):
+                await engine.open_http_stream()
+
+
+async def test_a_port_that_is_taken_leaves_nothing_open() -> None:
+    """The other port is free again."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        taken = listener.socket.getsockname()[1]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        with pytest.raises(OSError):
+            async with open_engine(port=port, http_port=taken):
+                raise AssertionError
+        async with open_engine(port=port) as engine:
+            assert engine.port == port
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [pytest.param({}, 30, id="default"), pytest.param({"http_timeout_ms": 500}, 0.5, id="asked")],
+)
+async def test_a_response_has_as_long_as_asked(
+    options: dict[str, Any], seconds: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Then it is a 504."""
+    async with open_engine(**options) as engine, open_iii(engine.url, open_stream=engine.open_stream) as iii:
+
+        async def handler() -> None:
+            return None
+
+        await iii.register_function("f", handler).wait_registered()
+        binding = {"trigger_type": "http", "function_id": "f", "config": {"api_path": "/f"}}
+        await iii.trigger("engine::register_trigger", binding)
+        started = trio.current_time()
+        async with await engine.open_http_stream() as stream:
+            assert (await Client(stream).request("GET", "/f")).status == 504
+        assert trio.current_time() - started == pytest.approx(seconds, abs=0.1)

@@ -361,11 +361,12 @@ async def test_links_of_channels_are_dropped_without_those_of_workers(place: dic
     """Neither end gets a Close."""
     with trio.fail_after(LIMIT):
         async with open_engine(**place) as engine, open_iii(engine.url, open_stream=engine.open_stream) as iii:
-            made = await iii.trigger("engine::channels::create", {})
-            ends = [Socket(await engine.open_stream()) for _ in made]
+            channel = await iii.create_channel()
+            refs = [channel.writer_ref, channel.reader_ref]
+            ends = [Socket(await engine.open_stream()) for _ in refs]
             async with trio.open_nursery() as nursery:
-                for end, ref in zip(ends, made.values(), strict=True):
-                    path = f"/ws/channels/{ref['channel_id']}?key={ref['access_key']}&dir={ref['direction']}"
+                for end, ref in zip(ends, refs, strict=True):
+                    path = f"/ws/channels/{ref.channel_id}?key={ref.access_key}&dir={ref.direction}"
                     await end.upgrade(path, {})
                     nursery.start_soon(end.pump)
                 await trio.testing.wait_all_tasks_blocked()  # the engine has gone on from its answers
@@ -373,5 +374,5 @@ async def test_links_of_channels_are_dropped_without_those_of_workers(place: dic
                 assert [await end.get(LIMIT) for end in ends] == [("close", (1006, ""))] * 2
                 for end in ends:
                     await end.finish()
-            assert await iii.trigger("engine::channels::create", {})
+            await iii.create_channel()
             assert iii.statistics().reconnects == 0

@@ -21,7 +21,8 @@ from tests.replay import replay
 
 FOLDER: Final = Path(__file__).parent / "transcripts"
 GRACE_MS: Final = 1_500
-"""The grace period of the engine that was recorded."""
+HTTP_TIMEOUT_MS: Final = 2_500
+"""How the engine that was recorded was configured."""
 
 REPLAYED: Final[dict[str, frozenset[str]]] = {
     "big-frames": frozenset(),
@@ -51,12 +52,14 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "functions-available": frozenset(),
     "grace-period": frozenset(),
     "handshake": frozenset(),
-    # the schemas of a builtin
-    "introspect-functions": frozenset({"$uuid29"}),
+    **dict.fromkeys(
+        ("http-basic", "http-condition", "http-errors", "http-returns", "http-routes", "http-stream"), frozenset()
+    ),
+    "introspect-functions": frozenset(),
     # every trigger type there is
     "introspect-triggers": frozenset({"$uuid12"}),
-    # a function by which state hears of its configuration, and in-process workers for HTTP and configuration
-    "introspect-workers": frozenset({"$uuid15", "$uuid16"}),
+    # a function by which state hears of its configuration
+    "introspect-workers": frozenset({"$uuid15"}),
     "late-results": frozenset(),
     "malformed": frozenset(),
     "metadata-trace": frozenset(),
@@ -84,8 +87,7 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
     "trigger-namespaces": frozenset(),
     "trigger-parking": frozenset(),
     "trigger-provider": frozenset(),
-    # bindings to the trigger type of HTTP
-    "trigger-refused": frozenset({"$uuid9", "$uuid10"}),
+    "trigger-refused": frozenset(),
     # engine::log::debug, and what comes of it
     "trigger-reregister": frozenset({"$uuid18", "$uuid19"}),
     "uuid-forms": frozenset(),
@@ -97,25 +99,16 @@ REPLAYED: Final[dict[str, frozenset[str]]] = {
 NOT_YET: Final[dict[str, str]] = {
     "stream-binding-no-name": "refused here, where the real engine never reads from the connection again",
     "stream-socket": "needs the public socket of streams",
-    **dict.fromkeys(
-        (
-            "http-basic",
-            "http-condition",
-            "http-errors",
-            "http-function",
-            "http-returns",
-            "http-routes",
-            "http-stream",
-        ),
-        "needs HTTP triggers",
-    ),
+    "http-function": "needs functions that are served by HTTP",
     **dict.fromkeys(("log", "log-twice", "otel"), "needs logs and telemetry"),
     **dict.fromkeys(("middleware", "rbac-calls", "rbac-refused"), "needs a listener with access rules"),
 }
 """Transcripts of what the embedded engine does not do, and why."""
 
 
-SLOW: Final = frozenset({"big-frames", "cron", "grace-period", "malformed", "queue-dlq", "register-trigger-timeout"})
+SLOW: Final = frozenset(
+    {"big-frames", "cron", "grace-period", "http-errors", "malformed", "queue-dlq", "register-trigger-timeout"}
+)
 """Transcripts that take more than a second in real time."""
 
 
@@ -137,31 +130,36 @@ def test_every_transcript_is_replayed_or_has_a_reason() -> None:
 @pytest.mark.parametrize("name", names(slow={"big-frames"}))
 async def test_the_engine_in_memory_behaves_as_recorded(name: str, autojump_clock: trio.testing.MockClock) -> None:
     """Recorded waits cost no time here."""
-    async with open_engine(namespace_grace_ms=GRACE_MS) as engine:
-        await replay(FOLDER / f"{name}.jsonl", engine.open_stream, skip=REPLAYED[name])
+    async with open_engine(namespace_grace_ms=GRACE_MS, http_timeout_ms=HTTP_TIMEOUT_MS) as engine:
+        path = FOLDER / f"{name}.jsonl"
+        await replay(path, engine.open_stream, open_http=engine.open_http_stream, skip=REPLAYED[name])
         assert engine.connections == ()
 
 
 @pytest.fixture(scope="module")
-def engine_port() -> Iterator[int]:
-    """The port of `iii-trio engine` in a process of its own."""
+def engine_ports() -> Iterator[tuple[int, int]]:
+    """The ports of `iii-trio engine` in a process of its own, for workers and for HTTP."""
     command = [sys.executable, "-c", "from iii_trio._cli import main; main()", "engine", "--port", "0"]
+    command += ["--http-port", "0", "--http-timeout-ms", str(HTTP_TIMEOUT_MS)]
     environment = {**os.environ, "III_NAMESPACE_GRACE_MS": str(GRACE_MS)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            line = process.stdout.readline().strip()
-            assert line.startswith("iii-trio engine listening on ws://127.0.0.1:")
-            yield int(line.rpartition(":")[2])
+            lines = [process.stdout.readline().strip() for _ in range(2)]
+            assert lines[0].startswith("iii-trio engine listening on ws://127.0.0.1:")
+            assert lines[1].startswith("iii-trio engine serving HTTP on http://127.0.0.1:")
+            port, http_port = (int(line.rpartition(":")[2]) for line in lines)
+            yield port, http_port
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=10) == 0
 
 
 @pytest.mark.parametrize("name", names(slow=SLOW))
-async def test_the_engine_as_a_process_behaves_as_recorded(name: str, engine_port: int) -> None:
+async def test_the_engine_as_a_process_behaves_as_recorded(name: str, engine_ports: tuple[int, int]) -> None:
     """Over sockets and in real time; a short silence is as telling as a long one there."""
-    open_stream = partial(trio.open_tcp_stream, "127.0.0.1", engine_port)
+    open_stream, open_http = (partial(trio.open_tcp_stream, "127.0.0.1", port) for port in engine_ports)
     with trio.fail_after(60):
         silence = 1.0 if name in PATIENT else 0.2
-        await replay(FOLDER / f"{name}.jsonl", open_stream, skip=REPLAYED[name], silence=silence)
+        path = FOLDER / f"{name}.jsonl"
+        await replay(path, open_stream, open_http=open_http, skip=REPLAYED[name], silence=silence)

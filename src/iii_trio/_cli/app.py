@@ -14,7 +14,9 @@ def engine(
     *,
     host: str = "127.0.0.1",
     port: int = 49134,
+    http_port: int | None = None,
     namespace_grace_ms: Annotated[int, Parameter(env_var="III_NAMESPACE_GRACE_MS")] = 5_000,
+    http_timeout_ms: int = 30_000,
 ) -> int:
     """Run the embedded engine until it is interrupted.
 
@@ -24,12 +26,16 @@ def engine(
         Address to listen on.
     port
         Port to listen on; 0 for a free one.
+    http_port
+        Port that serves the HTTP triggers, 3111 with the real engine; 0 for a free one. None is served without it.
     namespace_grace_ms
         Milliseconds after which a worker that does not register itself is put into the default namespace.
+    http_timeout_ms
+        Milliseconds from an HTTP request to the head of its response; after that it is a 504.
     """
     from iii_trio._cli.engine import run_engine
 
-    return run_engine(host, port, namespace_grace_ms)
+    return run_engine(host, port, http_port, namespace_grace_ms, http_timeout_ms)
 
 
 @app.command

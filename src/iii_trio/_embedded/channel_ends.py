@@ -57,6 +57,14 @@ class ReadEnd:
             await self._message.wait()
         return self._channel.get()
 
+    async def wait(self) -> None:
+        """Return when `get` may have something, or somebody called `wake`."""
+        await self._message.wait()
+
+    def wake(self) -> None:
+        """Let `wait` return."""
+        self._message.set()
+
     def __enter__(self) -> Self:
         return self
 

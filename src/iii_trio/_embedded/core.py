@@ -22,15 +22,17 @@ from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, Phase
 from iii_trio._embedded.cron import cron
 from iii_trio._embedded.decoder import Undecodable, decode
 from iii_trio._embedded.engine_part import WORKERS_AVAILABLE, engine_part
+from iii_trio._embedded.http_routes import Routes
 from iii_trio._embedded.introspection import ENGINE_WORKER, Introspection
 from iii_trio._embedded.invocations import CallFaults, Invocations
 from iii_trio._embedded.parts import Host, Part
 from iii_trio._embedded.pubsub import pubsub
 from iii_trio._embedded.queues import queues
 from iii_trio._embedded.registering import REGISTER, Announcement, read_announcement
-from iii_trio._embedded.registry import Function, Registry
+from iii_trio._embedded.registry import Finish, Function, Registry
 from iii_trio._embedded.state import state
 from iii_trio._embedded.streams import streams
+from iii_trio._embedded.tracing import NO_TRACE, Trace
 from iii_trio._embedded.triggers import Triggers
 from iii_trio._wire.messages import (
     Frame,
@@ -113,6 +115,8 @@ class Engine:
     call_faults: CallFaults = attrs.field(factory=CallFaults, init=False, repr=False)
     channels: Channels = attrs.field(init=False, repr=False)
     """Every channel; a new register after a restart."""
+    routes: Routes = attrs.field(init=False, repr=False)
+    """Who serves which HTTP request; a new register after a restart."""
     _started_at_ms: int = attrs.field(default=-1, init=False, repr=False)
     """Later than before a restart, however short it was."""
     _clock: Clock = attrs.field(init=False, repr=False)
@@ -132,6 +136,7 @@ class Engine:
         self._invocations = Invocations(self._registry, self._clock, self.new_id, self.call_faults)
         self._triggers = Triggers(self._clock, self._invocations)
         self.channels = Channels(self._clock, self.new_id)
+        self.routes = Routes()
         self._handlers = {
             InvokeFunction: self._invocations.invoke,
             InvocationResult: self._invocations.settle,
@@ -154,7 +159,7 @@ class Engine:
             channels=self.channels,
             new_id=self.new_id,
         )
-        parts = [make(host) for make in PARTS]
+        parts = [*(make(host) for make in PARTS), self.routes.part()]
         register = Function(
             id=REGISTER, description="Register worker metadata", run=self._register_worker, worker=ENGINE_WORKER
         )
@@ -247,6 +252,22 @@ class Engine:
         del self._registry.connections[connection.id]
         connection.drop()
         self._tell("worker_disconnected", connection)
+        self._clock.settle()
+
+    def call(
+        self,
+        now: float,
+        namespace: str,
+        function_id: str,
+        data: Json,
+        *,
+        metadata: Json = None,
+        trace: Trace = NO_TRACE,
+        finish: Finish,
+    ) -> None:
+        """Call a function for somebody who is no worker; `finish` is told how it ended, before or after this returns."""
+        self._clock.now = now
+        self._invocations.call(namespace, function_id, data, metadata=metadata, trace=trace, finish=finish)
         self._clock.settle()
 
     def next_deadline(self) -> float | None:

@@ -23,6 +23,7 @@ from iii_trio._wire.messages import (
     HttpInvocation,
     InvocationResult,
     InvokeFunction,
+    Json,
     Ping,
     Pong,
     Reattach,
@@ -68,7 +69,9 @@ def decode(message: str | bytes) -> Frame | TelemetryFrame | None:
         text = message
         if not text.strip():
             return None
-    tree = _parse(text)
+    tree = parse(text)
+    if type(tree) is not dict:
+        raise Undecodable("not a JSON object")
     kind = tree.get("type")
     shape = _SHAPES.get(kind) if isinstance(kind, str) else None
     if shape is None:
@@ -88,13 +91,16 @@ def _utf8(message: bytes) -> str:
         raise Undecodable(f"not UTF-8: {error}") from None
 
 
-def _parse(text: str) -> dict[str, Any]:
+def parse(text: str) -> Json:
+    """A JSON text, as strictly as the engine reads it everywhere.
+
+    Raises:
+        Undecodable: It is none, or is nested too deep.
+    """
     try:
         tree = orjson.loads(text)
     except ValueError as error:
         raise Undecodable(f"not JSON: {error}") from None
-    if type(tree) is not dict:
-        raise Undecodable("not a JSON object")
     if text.count("[") + text.count("{") > MAX_NESTING and _is_deep(tree):
         raise Undecodable(f"nested deeper than {MAX_NESTING} containers")
     return tree

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from iii_trio._embedded import schemas
 from iii_trio._embedded.channels import CREATE
 from iii_trio._embedded.clock import Alarm
 from iii_trio._embedded.connection import Connection
@@ -68,6 +69,8 @@ class _EnginePart:
                 Function(
                     id=CREATE,
                     description="Create a streaming channel pair",
+                    request_format=schemas.CREATE_CHANNEL,
+                    response_format=schemas.CHANNEL_CREATED,
                     run=self._host.channels.create_and_tell,
                     worker=ENGINE_WORKER,
                 ),

@@ -18,6 +18,7 @@ from iii_trio._embedded import encoder, tracing
 from iii_trio._embedded.clock import Clock
 from iii_trio._embedded.connection import DEFAULT_NAMESPACE, Connection, blank_namespace, is_blank
 from iii_trio._embedded.registry import Builtin, Finish, Function, Later, Refusal, Registry
+from iii_trio._embedded.tracing import NO_TRACE, Trace
 from iii_trio._wire.messages import (
     ABSENT,
     EnqueueAction,
@@ -107,18 +108,28 @@ class Invocations:
         if function.run is not None:
             self._run_builtin(function.run, caller, call_id, data, finish)
         else:
-            self._dispatch(function, frame, call_id, data, caller, finish)
+            trace = tracing.onward(frame.traceparent, frame.baggage, function.id)
+            self._dispatch(function, frame.metadata, trace, call_id, data, caller, finish)
 
     def call(
-        self, namespace: str, function_id: str, data: Json, *, metadata: Json = None, finish: Finish | None = None
+        self,
+        namespace: str,
+        function_id: str,
+        data: Json,
+        *,
+        metadata: Json = None,
+        trace: Trace = NO_TRACE,
+        finish: Finish | None = None,
     ) -> None:
-        """The engine's own call: it has no caller and no trace context, and `finish` is told how it ended.
+        """The engine's own call: it has no caller, `trace` is what the worker gets, and `finish` is told how it ended.
 
         It is made when what is happening now is over, so the answer to a call comes before the events that it caused.
         """
-        self._clock.soon(partial(self._call_now, namespace, function_id, data, metadata, finish))
+        self._clock.soon(partial(self._call_now, namespace, function_id, data, metadata, trace, finish))
 
-    def _call_now(self, namespace: str, function_id: str, data: Json, metadata: Json, finish: Finish | None) -> None:
+    def _call_now(
+        self, namespace: str, function_id: str, data: Json, metadata: Json, trace: Trace, finish: Finish | None
+    ) -> None:
         function = self._registry.find(namespace, function_id)
         if function is None:
             if finish is not None:
@@ -127,7 +138,7 @@ class Invocations:
         elif function.run is not None:
             self._run_builtin(function.run, None, None, data, finish)
         else:
-            self._dispatch(function, InvokeFunction(function_id, None, metadata=metadata), None, data, None, finish)
+            self._dispatch(function, metadata, trace, None, data, None, finish)
 
     def settle(self, sender: Connection, frame: InvocationResult) -> None:
         """A result ends the call with its id, if there is one."""
@@ -146,7 +157,8 @@ class Invocations:
     def _dispatch(
         self,
         function: Function,
-        frame: InvokeFunction,
+        metadata: Json,
+        trace: Trace,
         call_id: str | None,
         data: Json,
         caller: Connection | None,
@@ -157,11 +169,9 @@ class Invocations:
         assert callee is not None, "a function without a worker is a builtin"
         waiting = caller if finish is not None else None
         call_id = self._new_id() if call_id is None else call_id
-        traceparent, baggage = tracing.onward(frame.traceparent, frame.baggage, function.id)
+        traceparent, baggage = trace
         callee.send(
-            encoder.invocation(
-                call_id, function.id, data, metadata=frame.metadata, traceparent=traceparent, baggage=baggage
-            )
+            encoder.invocation(call_id, function.id, data, metadata=metadata, traceparent=traceparent, baggage=baggage)
         )
         call = _Call(callee, waiting, finish)
         faults = self.faults

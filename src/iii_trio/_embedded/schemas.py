@@ -1,4 +1,4 @@
-"""The schemas that the engine shows of its trigger types. Nothing is checked against them, there as here."""
+"""The schemas that the engine shows, of trigger types and of channels. Nothing is checked against them, there as here."""
 
 from __future__ import annotations
 
@@ -83,4 +83,25 @@ CONFIGURATION_CALL: Final = {
         metadata={"description": "Optional caller-supplied metadata stored alongside the entry"},
     ),
     "definitions": _CONFIGURATION_EVENTS,
+}
+
+_CHANNEL_REF: Final = {"$ref": "#/definitions/StreamChannelRef"}
+CREATE_CHANNEL: Final = shape(
+    "CreateChannelInput",
+    buffer_size={"default": None, "format": "uint", "minimum": 0, "type": ["integer", "null"]},
+)
+CHANNEL_CREATED: Final = {
+    **shape("CreateChannelOutput", required=("writer", "reader"), writer=_CHANNEL_REF, reader=_CHANNEL_REF),
+    "definitions": {
+        "ChannelDirection": {"enum": ["read", "write"], "type": "string"},
+        "StreamChannelRef": {
+            "properties": {
+                "access_key": {"type": "string"},
+                "channel_id": {"type": "string"},
+                "direction": {"$ref": "#/definitions/ChannelDirection"},
+            },
+            "required": ["access_key", "channel_id", "direction"],
+            "type": "object",
+        },
+    },
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -19,7 +20,8 @@ from iii_trio._embedded.channel_sockets import serve_channel
 from iii_trio._embedded.connection import CLOSE, QUEUE_SIZE, TEXT, Connection, Outgoing
 from iii_trio._embedded.core import Engine
 from iii_trio._embedded.handshake import Accepted, ChannelEnd
-from iii_trio._embedded.memory import memory_stream_pair
+from iii_trio._embedded.http_server import DEFAULT_TIMEOUT, HttpServer
+from iii_trio._embedded.memory import MemoryStream, memory_stream_pair
 from iii_trio._embedded.signals import Signal
 
 LOOPBACK: Final = "127.0.0.1"
@@ -44,7 +46,16 @@ async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener
 
 def url_of(host: str, port: int) -> str:
     """How a worker reaches a listener."""
-    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
+    return f"ws://{_authority(host, port)}"
+
+
+def http_url_of(host: str, port: int) -> str:
+    """How an HTTP client does."""
+    return f"http://{_authority(host, port)}"
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @attrs.define(eq=False)
@@ -52,6 +63,8 @@ class Server:
     """Serves an engine to streams, in memory or from a listener."""
 
     engine: Engine
+    http_timeout: float = DEFAULT_TIMEOUT
+    """Seconds from an HTTP request to the head of its response."""
     refusal: str | None = None
     """When set, every login is refused with this message."""
     _stall: trio.Event | None = attrs.field(default=None, init=False)
@@ -67,6 +80,7 @@ class Server:
     async def run(
         self,
         listeners: list[trio.SocketListener] | None = None,
+        http_listeners: list[trio.SocketListener] | None = None,
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -74,15 +88,23 @@ class Server:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._keep_time)
-            if listeners is not None:
-                nursery.start_soon(partial(trio.serve_listeners, self.serve, listeners, handler_nursery=nursery))
+            for handler, each in ((self.serve, listeners), (self.serve_http, http_listeners)):
+                if each is not None:
+                    nursery.start_soon(partial(trio.serve_listeners, handler, each, handler_nursery=nursery))
             task_status.started()
 
     def open_stream(self) -> trio.abc.Stream:
         """A new connection in memory, while it runs: the client's end of it."""
+        return self._open(self.serve)
+
+    def open_http_stream(self) -> trio.abc.HalfCloseableStream:
+        """A new connection to what serves HTTP, likewise."""
+        return self._open(self.serve_http)
+
+    def _open(self, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> MemoryStream:
         assert self._nursery is not None, "the server is not running"
         ours, theirs = memory_stream_pair()
-        self._nursery.start_soon(self.serve, ours)
+        self._nursery.start_soon(serve, ours)
         return theirs
 
     def drop_links(self) -> None:
@@ -121,25 +143,35 @@ class Server:
             scope.cancel()
 
     async def serve(self, stream: trio.abc.Stream) -> None:
-        """The life of one stream."""
+        """The life of one stream of a worker or a channel."""
+        await self._live(stream, self._serve)
+
+    async def serve_http(self, stream: trio.abc.Stream) -> None:
+        """The life of one stream of an HTTP client."""
+        await self._live(stream, HttpServer(self.engine, self.http_timeout).serve)
+
+    async def _live(self, stream: trio.abc.Stream, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> None:
         with trio.CancelScope() as scope:
             self._streams.add(scope)
             try:
-                await self._reading()
-                accepted = await handshake.accept(stream, self.engine.channels)
-                if accepted is None:
-                    return
-                if accepted.end is not None:
-                    await self._serve_channel(stream, accepted, accepted.end)
-                elif self.refusal is not None:
-                    await _refuse_login(stream, self.refusal)
-                else:
-                    await self._converse(stream, accepted.trailing)
+                await serve(stream)
             except trio.BrokenResourceError:
                 return  # The client is gone: there is nobody to tell.
             finally:
                 self._streams.discard(scope)
                 await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        await self._reading()
+        accepted = await handshake.accept(stream, self.engine.channels)
+        if accepted is None:
+            return
+        if accepted.end is not None:
+            await self._serve_channel(stream, accepted, accepted.end)
+        elif self.refusal is not None:
+            await _refuse_login(stream, self.refusal)
+        else:
+            await self._converse(stream, accepted.trailing)
 
     async def _serve_channel(self, stream: trio.abc.Stream, accepted: Accepted, end: ChannelEnd) -> None:
         with trio.CancelScope() as scope:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 
 FUNCTION_ENTRY: Final = "iii.function.id"
 """The baggage entry that names the function being called."""
+
+Trace: TypeAlias = tuple[str | None, str | None]
+"""A trace context and baggage."""
+
+NO_TRACE: Final[Trace] = (None, None)
 
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 
@@ -44,7 +49,7 @@ def onward_baggage(baggage: str | None, function_id: str) -> str:
     return ",".join([*kept, f"{FUNCTION_ENTRY}={function_id}"])
 
 
-def onward(traceparent: str | None, baggage: str | None, function_id: str) -> tuple[str | None, str | None]:
+def onward(traceparent: str | None, baggage: str | None, function_id: str) -> Trace:
     """The context that travels to the worker of `function_id`: nothing when the caller sent nothing."""
     if traceparent is None and baggage is None:
         return None, None

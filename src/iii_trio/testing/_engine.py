@@ -6,7 +6,7 @@ import errno
 import random
 import struct
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import trio
 
 from iii_trio._embedded.connection import Connection
 from iii_trio._embedded.core import Engine, UndecodableMessage
-from iii_trio._embedded.server import LOOPBACK, Server, open_listeners, url_of
+from iii_trio._embedded.server import LOOPBACK, Server, http_url_of, open_listeners, url_of
 from iii_trio._wire.messages import Frame, TelemetryFrame
 from iii_trio.testing._opening import Opening
 from iii_trio.testing._port import Port
@@ -27,6 +27,7 @@ _MAX_CLOSE: Final = 125
 """Bytes in a Close frame."""
 # Nothing resolves it, so a client that was not given `open_stream` fails at once instead of meeting a real engine.
 _MEMORY_URL: Final = "ws://embedded-engine.invalid"
+_MEMORY_HTTP_URL: Final = "http://embedded-engine.invalid"
 
 
 @attrs.frozen
@@ -40,15 +41,19 @@ class Received:
 class EmbeddedEngine:
     """An engine in this process. Made by `open_engine`, and of use until that block is left or `aclose` was called."""
 
-    def __init__(self, *, grace: float, host: str | None, port: int | None) -> None:
+    def __init__(
+        self, *, grace: float, host: str | None, port: int | None, http_port: int | None, http_timeout: float
+    ) -> None:
         self._core = Engine(grace=grace, on_frame=self._record)
-        self._server = Server(self._core)
+        self._server = Server(self._core, http_timeout)
         self._scope = trio.CancelScope()
         self._stopped = trio.Event()
         self._listens = host is not None or port is not None
         self._host = LOOPBACK if host is None else host
         self._asked_port = 0 if port is None else port
+        self._asked_http_port = http_port
         self._port: Port | None = None
+        self._http_port: Port | None = None
         self._downs = 0
         self._received: deque[Received] = deque(maxlen=_KEPT_FRAMES)
         self._counts: Counter[type[Any]] = Counter()
@@ -66,6 +71,22 @@ class EmbeddedEngine:
         """The port it listens on; None in memory."""
         return None if self._port is None else self._port.number
 
+    @property
+    def http_url(self) -> str:
+        """Where bindings of type `http` are served. In memory it leads nowhere without `open_http_stream`."""
+        if self._http_port is None:
+            return _MEMORY_HTTP_URL
+        return http_url_of(self._host, self._http_port.number)
+
+    async def open_http_stream(self) -> trio.abc.Stream:
+        """A new stream to what serves HTTP, for an HTTP client that takes one. The caller closes it.
+
+        Raises:
+            trio.ClosedResourceError: The engine was closed.
+            OSError: The connection failed; it does so while the engine is down.
+        """
+        return await self._open(self._http_port, self._server.open_http_stream)
+
     async def open_stream(self) -> trio.abc.Stream:
         """A new stream to the engine, for a client's `open_stream`. The caller closes it.
 
@@ -73,14 +94,17 @@ class EmbeddedEngine:
             trio.ClosedResourceError: The engine was closed.
             OSError: The connection failed; it does so while the engine is down.
         """
+        return await self._open(self._port, self._server.open_stream)
+
+    async def _open(self, port: Port | None, open_in_memory: Callable[[], trio.abc.Stream]) -> trio.abc.Stream:
         if self._scope.cancel_called:
             raise trio.ClosedResourceError("the engine was closed")
-        if self._port is not None:
-            return await trio.open_tcp_stream(self._host, self._port.number)
+        if port is not None:
+            return await trio.open_tcp_stream(self._host, port.number)
         await trio.lowlevel.checkpoint()
         if self._downs:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "the engine is down")
-        return self._server.open_stream()
+        return open_in_memory()
 
     # ---- what came in -----------------------------------------------------------------------------------------------
 
@@ -241,15 +265,17 @@ class EmbeddedEngine:
         if self._scope.cancel_called:
             raise trio.ClosedResourceError("the engine was closed")
         self._downs += 1
-        if self._port is not None and self._downs == 1:
-            self._port.shut()
+        if self._downs == 1:
+            for port in self._ports():
+                port.shut()
         self._server.restart()
         try:
             await trio.sleep(down_for)
         finally:
             self._downs -= 1
-            if self._port is not None and self._downs == 0:
-                self._port.open()
+            if self._downs == 0:
+                for port in self._ports():
+                    port.open()
 
     # ---- its life ---------------------------------------------------------------------------------------------------
 
@@ -265,38 +291,63 @@ class EmbeddedEngine:
         if self._listens:
             listeners, _ = await open_listeners(self._host, self._asked_port)
             self._port = Port(listeners, self._server.serve)
+        if self._asked_http_port is not None:
+            try:
+                listeners, _ = await open_listeners(self._host, self._asked_http_port)
+            except BaseException:
+                if self._port is not None:
+                    self._port.close()
+                raise
+            self._http_port = Port(listeners, self._server.serve_http)
+
+    def _ports(self) -> list[Port]:
+        return [port for port in (self._port, self._http_port) if port is not None]
 
     async def _run(self, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(self._server.run)
-                    if self._port is not None:
-                        nursery.start_soon(self._port.run)
+                    for port in self._ports():
+                        nursery.start_soon(port.run)
                     task_status.started()
         finally:
             self._stopped.set()
 
 
 def open_engine(
-    *, host: str | None = None, port: int | None = None, namespace_grace_ms: int = 5_000
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    http_port: int | None = None,
+    namespace_grace_ms: int = 5_000,
+    http_timeout_ms: int = 30_000,
 ) -> AbstractAsyncContextManager[EmbeddedEngine]:
     """An engine in this process for the length of a block.
 
-    Functions, triggers, state, streams, queues, publish and subscribe, cron and configuration are in it, in memory and
-    empty at first.
+    Functions, triggers, channels, HTTP, state, streams, queues, publish and subscribe, cron and configuration are in it,
+    in memory and empty at first.
 
     Args:
-        host: Address to listen on, 127.0.0.1 when only `port` is given.
+        host: Address to listen on, 127.0.0.1 when only a port is given.
         port: Port to listen on, 0 for a free one, which is also the default when only `host` is given. With neither,
             the engine is reached in memory, through its `open_stream`.
+        http_port: Port that serves the bindings of type `http`, 0 for a free one. Without it they are reached in memory,
+            through `open_http_stream`.
         namespace_grace_ms: Milliseconds after which a worker that does not register itself is put into the default
             namespace.
+        http_timeout_ms: Milliseconds from an HTTP request to the head of its response; after that it is a 504.
 
     Raises:
-        OSError: On entering, when the address cannot be used.
+        OSError: On entering, when an address cannot be used.
 
     Leaving the block drops every link without a Close frame.
     """
-    engine = EmbeddedEngine(grace=namespace_grace_ms / 1_000, host=host, port=port)
+    engine = EmbeddedEngine(
+        grace=namespace_grace_ms / 1_000,
+        host=host,
+        port=port,
+        http_port=http_port,
+        http_timeout=http_timeout_ms / 1_000,
+    )
     return Opening(engine, engine._prepare, engine._run)

@@ -39,11 +39,15 @@ class Port:
                         await trio.serve_listeners(self._handler, self._listeners, handler_nursery=connections)
                     await self._opened.wait()
         finally:
-            for each in self._held:
-                each.close()
-            for listener in self._listeners:
-                listener.socket.close()
-            self._held, self._listeners, self._addresses = [], [], []
+            self.close()
+
+    def close(self) -> None:
+        """Give the port up."""
+        for each in self._held:
+            each.close()
+        for listener in self._listeners:
+            listener.socket.close()
+        self._held, self._listeners, self._addresses = [], [], []
 
     def shut(self) -> None:
         """Refuse connections, beginning with those that wait to be accepted; nothing happens the second time."""
