@@ -40,7 +40,7 @@ _REFERENCES = {name for names in REFERENCES.values() for name in names}
 
 def test_the_doors_are_there() -> None:
     """Those that exist by now."""
-    names = "channel engine errors http protocol queue rbac runtime state stream testing trigger"
+    names = "channel engine errors http internal protocol queue rbac runtime state stream testing trigger"
     assert {*DOORS} == {"iii_trio", *(f"iii_trio.{name}" for name in names.split())}
 
 

@@ -32,7 +32,6 @@ SURFACE: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "surface.js
 MODULES: Final[dict[str, dict[str, Any]]] = SURFACE["modules"]
 METHODS: Final[dict[str, Any]] = SURFACE["client"]["methods"]
 
-_CHANNELS: Final = "comes with the channels"
 _TELEMETRY: Final = "comes with the telemetry"
 
 OPEN: Final[dict[str, str]] = {
@@ -40,9 +39,6 @@ OPEN: Final[dict[str, str]] = {
     "iii_trio.OtelConfig": _TELEMETRY,
     "iii_trio.InitOptions.otel": _TELEMETRY,
     "iii_trio.InitOptions.enable_metrics_reporting": _TELEMETRY,
-    "iii_trio.StreamRequest": _CHANNELS,
-    "iii_trio.StreamResponse": _CHANNELS,
-    "iii_trio.internal.InternalHttpRequest": _CHANNELS,
 }
 """What the references have and the package does not: name and reason. Each entry has to be true."""
 

@@ -96,6 +96,18 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
             raise TypeError(f"this {type(self).__name__} was opened here, and nobody else can open it again")
         return self._ref
 
+    @property
+    def is_started(self) -> bool:
+        """Whether anybody has begun to use it."""
+        return self._is_started
+
+    def abandon(self) -> None:
+        """Let a used end go at once, and leave one alone that was not used. Never blocks."""
+        if self._is_started:
+            self._is_closed = True
+            self._give_up()
+            self._buffer.clear()
+
     async def open(self) -> None:
         """Take this end now. Everything else here does so by itself; it is for those who must not come too late.
 

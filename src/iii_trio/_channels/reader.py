@@ -152,7 +152,8 @@ class ChannelReader(ChannelEnd):
         """Let this end go: its writer fails when it has sent a little more.
 
         That holds for an end that was not used too, which is taken for it; so do not close an end whose ref somebody else
-        has. It waits for nobody. A second time it does nothing.
+        has. It waits for nobody, raises nothing, and is carried out even when it is cancelled. A second time nothing
+        happens.
         """
         if not self._is_closed:
             with suppress(ChannelClosed):  # there may be no client any more
@@ -268,7 +269,9 @@ class _Messages(AsyncIterator[str]):
 
 
 class ReadableStream(trio.abc.ReceiveStream):
-    """The bytes of a `ChannelReader` as a stream of trio's, with its errors: each is one of trio's too.
+    """The bytes of a `ChannelReader` as a stream of trio's.
+
+    What it raises are the reader's errors, each of which is one of trio's too; cancelling it is as safe as there.
 
     Source: the references' ``ReadableStream``.
     """
@@ -277,11 +280,18 @@ class ReadableStream(trio.abc.ReceiveStream):
         self._reader = reader
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Some bytes, ``b""`` at the end; see `trio.abc.ReceiveStream` and `ChannelReader.receive`."""
+        """Some bytes, ``b""`` at the end; see `trio.abc.ReceiveStream` and `ChannelReader.receive`, and as the class says.
+
+        Args:
+            max_bytes: The most bytes to return, at least 1; any number when left out.
+
+        Raises:
+            ValueError: `max_bytes` is less than 1.
+        """
         if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError("max_bytes must be at least 1")
         return await self._reader._receive_some(max_bytes)
 
     async def aclose(self) -> None:
-        """Close the reader."""
+        """Close the reader, as the class says."""
         await self._reader.aclose()

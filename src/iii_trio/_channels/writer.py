@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -11,7 +12,7 @@ from iii_trio._channels.end import BARE, NORMAL, ChannelEnd, Home, Turn
 from iii_trio._channels.trailer import Tally
 from iii_trio._link.transport import LinkLost, Transport
 from iii_trio._values.refs import StreamChannelRef
-from iii_trio.errors import ChannelBroken, ChannelTaken, PayloadError
+from iii_trio.errors import ChannelBroken, ChannelError, ChannelTaken, PayloadError
 
 PIECE: Final = 64 * 1024
 """Bytes of the largest binary message, by the convention of all SDKs."""
@@ -43,11 +44,30 @@ class ChannelWriter(ChannelEnd):
         self._was_told = False
         self._max_message = min(home.target.transport.MAX_OUTGOING, home.target.max_message_size)
         self._stream = WritableStream(self)
+        self.opens_first: ChannelEnd | None = None
+        """An end that will not be there any more when this one is used, and so is opened before."""
 
     @property
     def stream(self) -> WritableStream:
         """The bytes as a `trio.abc.SendStream`."""
         return self._stream
+
+    async def open(self) -> None:
+        """Take this end now. Writing does so by itself; it is for those who must not come too late.
+
+        Raises:
+            ChannelNotFound: The engine has no such channel, or none any more: an end that nobody takes within five
+                minutes takes the whole channel with it.
+            ChannelBroken: The engine cannot be reached. It is not tried again.
+            ChannelClosed: It was closed, or the client was.
+
+        Cancelling it is safe: the end may have been taken, and stays so.
+        """
+        first, self.opens_first = self.opens_first, None
+        if first is not None:
+            with suppress(ChannelError):  # who reads it will be told
+                await first.open()
+        await super().open()
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, as one message or in messages of 64 KiB. It waits while the buffer is full.
@@ -213,10 +233,15 @@ class ChannelWriter(ChannelEnd):
             return False
 
     async def _gather(self) -> None:
-        """Let messages come together as long as every turn of the loop brings one: they share a system call then."""
+        """Let messages come together as long as there are more of them: they share a system call then.
+
+        In one turn of the loop trio runs tasks in any order, so a task that writes and writes is only sure to have run after
+        two.
+        """
         waiting = 0
         while waiting < len(self._buffer) and not self._buffer.is_full:
             waiting = len(self._buffer)
+            await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
 
     def _judge(self, close_code: int | None) -> None:
@@ -233,7 +258,9 @@ class ChannelWriter(ChannelEnd):
 
 
 class WritableStream(trio.abc.SendStream):
-    """A `ChannelWriter` as a stream of trio's, with its errors: each is one of trio's too.
+    """A `ChannelWriter` as a stream of trio's.
+
+    What it raises are the writer's errors, each of which is one of trio's too; cancelling it is as safe as there.
 
     Source: the references' ``WritableStream``.
     """
@@ -243,17 +270,17 @@ class WritableStream(trio.abc.SendStream):
         self._turn = Turn("sending to")
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """`ChannelWriter.write`."""
+        """Send bytes; see `ChannelWriter.write`, and as the class says."""
         await self._writer.write(data)
 
     async def end(self, data: bytes | bytearray | memoryview | None = None) -> None:
-        """Send the last bytes, if there are any, and end the stream; see `ChannelWriter.aclose`."""
+        """Send the last bytes, if there are any, and end the stream; see `ChannelWriter.aclose`, and as the class says."""
         if data is not None:
             await self._writer.write(data)
         await self._writer.aclose()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """See `trio.abc.SendStream` and `ChannelWriter.write`; of no bytes there is no message."""
+        """Send bytes; of none there is no message. See `trio.abc.SendStream`, and as the class says."""
         with self._turn:
             if len(data):
                 await self._writer.write(data)
@@ -261,10 +288,10 @@ class WritableStream(trio.abc.SendStream):
                 await self._writer._wait_room()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """See `trio.abc.SendStream`."""
+        """Wait for room; see `trio.abc.SendStream`, and as the class says."""
         with self._turn:
             await self._writer._wait_room()
 
     async def aclose(self) -> None:
-        """Close the writer; see `ChannelWriter.aclose`."""
+        """Close the writer; see `ChannelWriter.aclose`, and as the class says."""
         await self._writer.aclose()

@@ -84,6 +84,8 @@ class EmbeddedEngine:
         Raises:
             trio.ClosedResourceError: The engine was closed.
             OSError: The connection failed; it does so while the engine is down.
+
+        Cancelling it is safe.
         """
         return await self._open(self._http_port, self._server.open_http_stream)
 
