@@ -58,7 +58,7 @@ class ChannelReader(ChannelEnd):
         self._rest = b""
         self._received = 0
         self._unyielded = _MAX_UNYIELDED
-        self.skipped_messages = 0
+        self.skipped_messages: int = 0
         """Text messages that were passed over, since bytes were read and nobody listened."""
 
         self._stream = ReadableStream(self)

@@ -61,7 +61,7 @@ class ChannelWriter(ChannelEnd):
             ChannelBroken: The engine cannot be reached. It is not tried again.
             ChannelClosed: It was closed, or the client was.
 
-        Cancelling it is safe: the end may have been taken, and stays so.
+        Cancelling it is safe: the end is taken all the same.
         """
         first, self.opens_first = self.opens_first, None
         if first is not None:
