@@ -44,7 +44,7 @@ async def settle() -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
-async def provide(iii: III, provider: Provider) -> TriggerTypeRef[dict[str, Any]]:
+async def provide(iii: III, provider: Provider) -> TriggerTypeRef[dict[str, Any], Any]:
     ref = iii.register_trigger_type(TYPE, provider)
     await ref.wait_registered()
     return ref

@@ -85,8 +85,8 @@ async def soon(happened: Callable[[], object]) -> None:
         await until(happened)
 
 
-async def provide(iii: III, provider: TriggerHandler[Any]) -> TriggerTypeRef[Any]:
-    ref: TriggerTypeRef[Any] = iii.register_trigger_type(TYPE, provider)
+async def provide(iii: III, provider: TriggerHandler[Any]) -> TriggerTypeRef[Any, Any]:
+    ref: TriggerTypeRef[Any, Any] = iii.register_trigger_type(TYPE, provider)
     await ref.wait_registered()
     return ref
 

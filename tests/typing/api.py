@@ -156,7 +156,7 @@ async def triggers(iii: III) -> None:
 
 async def trigger_types(iii: III, provider: TriggerHandler[dict[str, int]], binding: TriggerConfig[Any]) -> None:
     ref = iii.register_trigger_type(RegisterTriggerTypeInput(id="webhook", description=""), provider)
-    assert_type(ref, TriggerTypeRef[dict[str, int]])
+    assert_type(ref, TriggerTypeRef[dict[str, int], Any])
     assert_type(ref.register_trigger("f", {"n": 1}), Trigger)
     assert_type(await ref.fire(binding, 1), Any)
     ref.unregister()

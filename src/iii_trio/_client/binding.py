@@ -96,7 +96,7 @@ class Binding(Registering):
         handler: TriggerHandler[C],
         *,
         force: bool = False,
-    ) -> TriggerTypeRef[C]:
+    ) -> TriggerTypeRef[C, Any]:
         """Provide a trigger type, now and on every connection to come. Never blocks.
 
         The same id again replaces the handler. A worker that provides it later takes it over, and nobody is told.

@@ -15,6 +15,7 @@ from iii_trio._values.trigger_types import TriggerConfig
 from iii_trio._wire.messages import RegisterTriggerType
 
 C = TypeVar("C")
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -49,8 +50,11 @@ class Client(Protocol):
 
 
 @attrs.frozen(eq=False, repr=False)
-class TriggerTypeRef(Generic[C]):
-    """A registered trigger type, whose bindings have a config of type `C`. Source: the references' ``TriggerTypeRef``."""
+class TriggerTypeRef(Generic[C, R]):
+    """A registered trigger type, whose bindings have a config of type `C`, and whose functions get an `R`.
+
+    Source: the references' ``TriggerTypeRef``.
+    """
 
     _client: Client
     _session: Session
@@ -101,7 +105,7 @@ class TriggerTypeRef(Generic[C]):
         """
         await wait_verdict(self._session, self._registration, f"the trigger type {self.id!r}")
 
-    async def fire(self, binding: TriggerConfig[C], payload: Any = None, *, action: Action | None = None) -> Any:
+    async def fire(self, binding: TriggerConfig[C], payload: R | None = None, *, action: Action | None = None) -> Any:
         """Call the function of a binding, with what belongs to it: its namespace and its metadata.
 
         Args:
