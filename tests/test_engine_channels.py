@@ -387,13 +387,13 @@ async def test_a_slow_reader_holds_the_writer_and_no_memory(engine_url: str, tra
         digest, grown, blocked = told[0].decode().split()
         assert digest == mine
         assert int(grown) < 8 * 1024  # KiB
-        assert float(blocked) > 0.5
+        assert float(blocked) > 0.3  # of the two seconds; the buffers on the way are filled in the rest
 
 
 async def _digest(reader: ChannelReader) -> str:
-    """Read all, with a second's rest behind the first message."""
+    """Read all, with two seconds' rest behind the first message."""
     digest = hashlib.sha256(await reader.receive())
-    await trio.sleep(1)
+    await trio.sleep(2)
     async for chunk in reader:
         digest.update(chunk)
     return digest.hexdigest()
