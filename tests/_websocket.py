@@ -114,6 +114,11 @@ class Script(trio.abc.Stream):
         self._end = end
         self._news.set()
 
+    @property
+    def left(self) -> int:
+        """Pieces that the client has not read."""
+        return len(self._pieces)
+
     def frames(self) -> list[Frame]:
         """What the client said."""
         return list(parse(self.heard))

@@ -33,7 +33,7 @@ _OBJECTS = [
 
 def test_the_doors_are_there() -> None:
     """Those that exist by now."""
-    names = "channel engine errors http protocol queue rbac runtime state stream testing trigger"
+    names = "channel engine errors http internal protocol queue rbac runtime state stream testing trigger"
     assert {*DOORS} == {"iii_trio", *(f"iii_trio.{name}" for name in names.split())}
 
 

@@ -13,7 +13,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from iii_trio import III, Invocation, InvocationError, TriggerAction, current_invocation
-from iii_trio._wire.messages import InvocationResult
+from iii_trio._wire.messages import InvocationResult, InvokeFunction
 from iii_trio.errors import ConfigurationError, ConnectionLost
 from iii_trio.testing import EmbeddedEngine
 from tests.conftest import Gate, Link, MemoryLink, frames, start
@@ -164,6 +164,18 @@ async def test_what_waits_for_its_turn_never_begins(link: MemoryLink, autojump_c
         assert (statistics.running_handlers, statistics.pending_invocations) == (0, 0)
         witness.go.set()
         assert await iii.trigger("f") == "finished"
+
+
+async def test_what_was_accepted_and_lost_at_once_never_begins(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Between the moment at which an invocation is accepted and its task's first step, too."""
+    gate = Gate()
+    async with link.client() as iii:
+        await iii.register_function("gate", gate, on_connection_lost="cancel").wait_registered()
+        iii._dispatcher.dispatch(InvokeFunction("gate", None, "some id"))
+        iii._dispatcher.lose_connection("gone")
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (gate.entered, statistics.running_handlers, statistics.cancelled_handlers) == (0, 0, 1)
 
 
 async def test_a_handler_that_does_not_let_itself_be_cancelled_has_an_end_of_its_own(

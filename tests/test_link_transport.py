@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from iii_trio._link.choice import find_transport
-from iii_trio._link.transport import ConnectFailed, LinkLost, Transport
+from iii_trio._link.transport import READ_AHEAD, ConnectFailed, LinkLost, Transport
 from iii_trio._link.watched import MAX_UNASKED
 from iii_trio._wire.urls import parse_url
 from iii_trio.errors import AuthenticationError, HandshakeRefused
@@ -44,11 +44,18 @@ def ignore() -> None:
 
 @asynccontextmanager
 async def opened(
-    kind: Kind, stream: trio.abc.Stream, *, limit: int = LIMIT, on_pending: Callable[[], None] = ignore
+    kind: Kind,
+    stream: trio.abc.Stream,
+    *,
+    limit: int = LIMIT,
+    on_pending: Callable[[], None] = ignore,
+    read_ahead: int = READ_AHEAD,
 ) -> AsyncIterator[Transport]:
     """An open transport on a stream; leaving it closes the stream, as the end of a connection does."""
     async with trio.open_nursery() as nursery:
-        transport: Transport = await nursery.start(kind.serve, stream, parse_url(URL), HEADERS, limit, on_pending)
+        transport: Transport = await nursery.start(
+            kind.serve, stream, parse_url(URL), HEADERS, limit, on_pending, read_ahead
+        )
         try:
             yield transport
         finally:
@@ -534,6 +541,67 @@ async def test_the_largest_frame(kind: Kind, size: int) -> None:
     assert (sent.opcode, sent.fin, len(sent.payload)) == (TEXT, True, size)
 
 
+async def test_text_and_bytes_keep_their_kind_and_order(kind: Kind, autojump_clock: MockClock) -> None:
+    """In one go as well, and empty ones too."""
+    script = Script(end="open")
+    async with opened(kind, script) as transport:
+        await transport.write(["héllo", b"\x00\xff", "", b"", "x" * 70_000, b"y" * 70_000])
+        assert script.writes == 1
+    assert [(each.opcode, each.payload) for each in script.frames()] == [
+        (TEXT, "héllo".encode()),
+        (BINARY, b"\x00\xff"),
+        (TEXT, b""),
+        (BINARY, b""),
+        (TEXT, b"x" * 70_000),
+        (BINARY, b"y" * 70_000),
+    ]
+
+
+async def test_writing_to_a_lost_link_is_a_loss(kind: Kind, autojump_clock: MockClock) -> None:
+    """As sending is."""
+    async with opened(kind, Script()) as transport:
+        await hear(transport)
+        with pytest.raises(LinkLost):
+            await transport.write([b"late"])
+
+
+# ---- reading only ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["end", "reset", "open"])
+async def test_who_only_reads_says_nothing(kind: Kind, autojump_clock: MockClock, end: End) -> None:
+    """No pong, no answer to a Close, no goodbye: at the read end of a channel each of them would cost data."""
+    script = Script(frame(PING, b"?"), frame(BINARY, b"data"), frame(PING), close(), end=end)
+    async with opened(kind, script) as transport:
+        messages, _ = await hear(transport)
+        await wait_all_tasks_blocked()
+    assert messages == [b"data"]
+    assert script.closed
+    assert script.heard == b""
+
+
+async def test_who_only_reads_and_leaves_says_nothing(kind: Kind, autojump_clock: MockClock) -> None:
+    """In the middle of everything."""
+    script = Script(frame(PING), frame(BINARY, b"data"), end="open")
+    async with opened(kind, script) as transport:
+        assert list(await transport.receive()) == [b"data"]
+    assert script.closed
+    assert script.heard == b""
+
+
+async def test_a_slow_reader_stops_the_stream(kind: Kind, autojump_clock: MockClock) -> None:
+    """With `read_ahead` 1 no more than a few messages are taken that nobody has asked for, and none is lost."""
+    script = Script(*[frame(BINARY, bytes([number])) for number in range(100)], end="end")
+    async with opened(kind, script, read_ahead=1) as transport:
+        await wait_all_tasks_blocked()
+        assert script.left >= 97
+        assert list(await transport.receive()) == [b"\x00"]
+        await wait_all_tasks_blocked()
+        assert script.left >= 96
+        messages, _ = await hear(transport)
+    assert messages == [bytes([number]) for number in range(1, 100)]
+
+
 # ---- closing --------------------------------------------------------------------------------------------------------
 
 
@@ -558,6 +626,61 @@ async def test_a_goodbye(kind: Kind, autojump_clock: MockClock, answer: str) -> 
         await wait_all_tasks_blocked()
         assert script.closed
     assert script.frames()[1].opcode == CLOSE
+
+
+@pytest.mark.parametrize(
+    ("farewell", "end", "code"),
+    [
+        pytest.param(close(1000), "open", 1000, id="1000"),
+        pytest.param(close(), "open", 1005, id="no code"),
+        pytest.param(close(4999, "bye"), "end", 4999, id="4999"),
+        pytest.param(b"", "end", None, id="no Close"),
+        pytest.param(b"", "reset", None, id="reset"),
+        pytest.param(b"\x88\x02\x03", "end", None, id="half a Close"),
+        pytest.param(frame(3), "open", None, id="a breach"),
+        pytest.param(frame(TEXT, b"x" * (LIMIT + 1)), "open", None, id="too large"),
+    ],
+)
+async def test_the_code_of_the_peers_close(
+    kind: Kind, autojump_clock: MockClock, farewell: bytes, end: End, code: int | None
+) -> None:
+    """None unless the peer said Close; our own does not count."""
+    script = Script(HELLO, end="open")
+    async with opened(kind, script) as transport:
+        assert list(await transport.receive()) == ["hello"]
+        assert transport.close_code is None
+        if farewell:
+            script.say(farewell)
+        script.finish(end)
+        await hear(transport)
+        assert transport.close_code == code
+        await transport.aclose()
+        assert transport.close_code == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "end", "code"),
+    [
+        pytest.param(close(1000), "open", 1000, id="echo"),
+        pytest.param(close(), "open", 1005, id="no code"),
+        pytest.param(b"", "end", None, id="end"),
+        pytest.param(b"", "reset", None, id="reset"),
+    ],
+)
+async def test_a_goodbye_tells_whether_it_was_answered(
+    kind: Kind, autojump_clock: MockClock, answer: bytes, end: End, code: int | None
+) -> None:
+    """An end without a Close after ours is no answer."""
+    script = Script(end="open")
+    async with opened(kind, script) as transport, trio.open_nursery() as nursery:
+        nursery.start_soon(transport.aclose)
+        await wait_all_tasks_blocked()
+        if answer:
+            script.say(answer)
+        script.finish(end)
+        await wait_all_tasks_blocked()
+        assert script.closed
+        assert transport.close_code == code
 
 
 async def test_a_goodbye_that_nobody_answers(kind: Kind, autojump_clock: MockClock) -> None:

@@ -70,7 +70,7 @@ def test_a_prompt_answer_is_sent_twice_and_the_timer_is_told() -> None:
     """By the session, through `next_deadline` and `expire`."""
     peer = Peer().ready()
     woken: list[float] = []
-    peer.session.wake_timer = lambda: woken.append(peer.session.next_deadline())
+    peer.session.wake_timer = lambda: woken.append(peer.session.arm())
     peer.answer("a", age=0.0, now=5.0)
     peer.answer("b", age=0.01, now=5.001)
     first = peer.session.take(1_000_000)

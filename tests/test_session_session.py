@@ -636,11 +636,15 @@ def test_a_call_ends_at_its_deadline_and_says_whether_it_was_sent(peer: Peer) ->
 
 
 def test_the_timer_is_woken_for_an_earlier_deadline_only(peer: Peer) -> None:
-    """It sleeps until the earliest; all others concern it later."""
+    """It sleeps until the earliest; all others concern it later, those included that come when that one has ended."""
     woken: list[float] = []
-    peer.session.wake_timer = lambda: woken.append(peer.session.calls.next_deadline())
+    peer.session.wake_timer = lambda: woken.append(peer.session.arm())
     for deadline in (5.0, 7.0, 5.0, 3.0, float("inf"), 2.5):
         peer.call(deadline=deadline)
+    assert woken == [5.0, 3.0, 2.5]
+    for call in peer.session.calls:
+        peer.session.forget(call)
+    peer.call(deadline=4.0)
     assert woken == [5.0, 3.0, 2.5]
 
 

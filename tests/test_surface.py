@@ -28,7 +28,6 @@ SURFACE: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "surface.js
 MODULES: Final[dict[str, dict[str, Any]]] = SURFACE["modules"]
 METHODS: Final[dict[str, Any]] = SURFACE["client"]["methods"]
 
-_CHANNELS: Final = "comes with the channels"
 _TELEMETRY: Final = "comes with the telemetry"
 _TRIGGERS: Final = "the client does not make bindings yet"
 _LISTINGS: Final = "the client does not ask for listings yet"
@@ -38,9 +37,6 @@ OPEN: Final[dict[str, str]] = {
     "iii_trio.OtelConfig": _TELEMETRY,
     "iii_trio.InitOptions.otel": _TELEMETRY,
     "iii_trio.InitOptions.enable_metrics_reporting": _TELEMETRY,
-    "iii_trio.StreamRequest": _CHANNELS,
-    "iii_trio.StreamResponse": _CHANNELS,
-    "iii_trio.internal.InternalHttpRequest": _CHANNELS,
     "iii_trio.runtime.TriggerTypeRef": _TRIGGERS,
     "iii_trio.trigger.Trigger": _TRIGGERS,
     "III.create_stream": "the client does not offer streams yet",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import json
+from typing import Any, Final
 
 import pytest
 
 from iii_trio._values.building import build
-from iii_trio._values.refs import StreamChannelRef
+from iii_trio._values.refs import LiveRef, StreamChannelRef, enliven
 from iii_trio._wire.check import jsonable
-from iii_trio.errors import ConfigurationError
+from iii_trio._wire.codec import encode
+from iii_trio._wire.messages import InvokeFunction
+from iii_trio.errors import ConfigurationError, PayloadError
 from tests._recordings import results
 
 
@@ -39,3 +43,87 @@ def test_a_ref_that_opens_nothing_is_refused(fields: dict[str, Any], reason: str
     """When it is made."""
     with pytest.raises(ConfigurationError, match=reason):
         StreamChannelRef(**{"channel_id": "c", "access_key": "k", "direction": "read", **fields})
+
+
+class Live(LiveRef):
+    """Stands for a ref, as readers and writers do."""
+
+    def __init__(self, ref: StreamChannelRef, *, opened: bool = False) -> None:
+        self._ref = ref
+        self._opened = opened
+
+    @property
+    def ref(self) -> StreamChannelRef:
+        return self._ref
+
+    def give_away(self) -> StreamChannelRef:
+        if self._opened:
+            raise TypeError("it was opened here")
+        return self._ref
+
+
+REF: Final = {"channel_id": "c", "access_key": "k", "direction": "read"}
+
+
+def test_a_mark_is_written_where_there_is_one() -> None:
+    """Other SDKs never see it otherwise."""
+    marked = StreamChannelRef(channel_id="c", access_key="k", direction="read", verified=True)
+    assert jsonable(marked) == {**REF, "verified": True}
+    assert jsonable(StreamChannelRef(**REF)) == REF  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("verified", [False, "yes"])
+def test_a_mark_is_there_or_not(verified: Any) -> None:
+    """There is one way to write it."""
+    with pytest.raises(ConfigurationError, match=r"StreamChannelRef\.verified"):
+        StreamChannelRef(channel_id="c", access_key="k", direction="read", verified=verified)
+
+
+def test_a_live_end_is_its_ref_in_json() -> None:
+    """As long as it is of use to somebody else."""
+    ref = StreamChannelRef(**REF)  # type: ignore[arg-type]
+    assert jsonable(Live(ref)) == ref
+    frame = encode(InvokeFunction("f", {"a": [Live(ref)]}))
+    assert json.loads(frame)["data"] == {"a": [REF]}
+    with pytest.raises(PayloadError, match="it was opened here") as caught:
+        encode(InvokeFunction("f", {"a": [Live(ref, opened=True)]}))
+    assert caught.value.path == "$.a[0]"
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        pytest.param(REF, "<c>", id="the payload itself"),
+        pytest.param({"a": REF, "b": 1}, {"a": "<c>", "b": 1}, id="a field"),
+        pytest.param([REF, [REF], {"x": {"y": [1, REF]}}], ["<c>", ["<c>"], {"x": {"y": [1, "<c>"]}}], id="anywhere"),
+        pytest.param({**REF, "more": 1}, "<c>", id="with more in it, from a newer engine"),
+        pytest.param({**REF, "direction": "both"}, {**REF, "direction": "both"}, id="no direction"),
+        pytest.param({**REF, "access_key": 7}, {**REF, "access_key": 7}, id="no key"),
+        pytest.param({**REF, "channel_id": " "}, {**REF, "channel_id": " "}, id="no id"),
+        pytest.param({"access_key": "k"}, {"access_key": "k"}, id="something else with a key"),
+        pytest.param("access_key", "access_key", id="text"),
+        pytest.param(None, None, id="nothing"),
+    ],
+)
+def test_refs_are_found_wherever_they_are(tree: Any, expected: Any) -> None:
+    """And what only looks like one stays what it is."""
+    tree = copy.deepcopy(tree)
+    assert enliven(tree, lambda ref: f"<{ref.channel_id}>") == expected
+
+
+def test_a_ref_keeps_its_mark() -> None:
+    """And takes nothing else for one."""
+    made: list[StreamChannelRef] = []
+    enliven([{**REF, "verified": True}, {**REF, "verified": "yes"}, REF], made.append)
+    assert [ref.verified for ref in made] == [True, None, None]
+
+
+def test_refs_are_found_however_deep() -> None:
+    """A payload may be nested deeper than Python recurses."""
+    tree: Any = dict(REF)
+    for _ in range(5_000):
+        tree = [tree]
+    tree = enliven(tree, lambda ref: None)
+    for _ in range(5_000):
+        (tree,) = tree
+    assert tree is None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from iii_trio._wire.check import MAX_NESTING, find_fault, jsonable
+from iii_trio._wire.check import MAX_NESTING, find_fault, is_plain, jsonable
+from iii_trio._wire.codec import encode
+from iii_trio._wire.messages import InvokeFunction
+from iii_trio.errors import PayloadError
 from tests._session_values import Pair, Point, Unsendable, anything, as_json, examples, json_values
 
 
@@ -112,3 +118,51 @@ def test_nothing_stands_for_the_rest(value: Any) -> None:
     """The encoder asks only for what it does not know."""
     with pytest.raises(TypeError, match="cannot be sent as JSON"):
         jsonable(value)
+
+
+# ---- a look at few values -------------------------------------------------------------------------------------------
+
+
+@given(json_values | st.floats() | st.lists(st.floats()) | anything, st.integers(0, 50))
+@examples(300)
+def test_what_looks_plain_has_no_fault_that_the_encoder_lets_pass(value: Any, max_values: int) -> None:
+    """Either the encoder refuses it, or there is nothing wrong with it."""
+    if not is_plain(value, max_values):
+        return
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return
+    assert find_fault(value, root="$") is None
+
+
+@pytest.mark.parametrize("depth", [MAX_NESTING - 1, MAX_NESTING, 10_000])
+def test_what_is_nested_too_deep_is_not_plain(depth: int) -> None:
+    """The frame is one level of it."""
+    value: Any = "text"
+    for _ in range(depth):
+        value = [value]
+    assert is_plain(value, 1_000_000) is (depth < MAX_NESTING)
+
+
+def test_a_look_ends_where_it_may_see_no_more() -> None:
+    """What is left unseen is not plain."""
+    assert is_plain({"a": [1, 2], "b": "c"}, 5)
+    assert not is_plain({"a": [1, 2], "b": "c"}, 4)
+    assert not is_plain([0] * 1_000_000, 10)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), uuid.uuid4(), object(), {"a": (1, {2})}])
+def test_what_is_no_plain_json_is_not_plain(value: Any) -> None:
+    """It is for the longer look."""
+    assert not is_plain(value, 100)
+    assert not is_plain({"a": [value]}, 100)
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+@pytest.mark.parametrize("fault", [float("nan"), float("-inf")])
+def test_a_fault_beside_a_long_text_is_found(size: int, fault: float) -> None:
+    """However long."""
+    with pytest.raises(PayloadError) as caught:
+        encode(InvokeFunction("f", {"text": "x" * size, "number": [fault]}))
+    assert caught.value.path == "$.number[0]"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iii_trio._wire.urls import DEFAULT_URL, EngineUrl, parse_url
+from iii_trio._values.refs import StreamChannelRef
+from iii_trio._wire.urls import DEFAULT_URL, EngineUrl, channel_url, parse_url
 from iii_trio.errors import ConfigurationError
 from tests._session_values import examples
 
@@ -92,3 +93,28 @@ def test_any_text_is_a_url_or_refused(url: str) -> None:
     assert 0 <= parsed.port <= 65535
     assert parsed.resource.startswith("/")
     assert all(0x20 < ord(character) < 0x7F for character in parsed.resource + parsed.authority)
+
+
+@pytest.mark.parametrize(
+    ("url", "channel_id", "key", "resource"),
+    [
+        pytest.param("ws://h", "c-1", "k", "/ws/channels/c-1?key=k&dir=read", id="an engine"),
+        pytest.param("ws://h/base/", "c", "k", "/base/ws/channels/c?key=k&dir=read", id="behind a path"),
+        pytest.param("ws://h/?token=t", "c", "k", "/ws/channels/c?key=k&dir=read&token=t", id="with a query"),
+        pytest.param(
+            "ws://h",
+            "../x?y#z",
+            "a&dir=write",
+            "/ws/channels/..%2Fx%3Fy%23z?key=a%26dir%3Dwrite&dir=read",
+            id="hostile",
+        ),
+        pytest.param("ws://h", "é", " ", "/ws/channels/%C3%A9?key=%C3%A9&dir=read", id="no ASCII"),
+    ],
+)
+def test_where_a_channel_is(url: str, channel_id: str, key: str, resource: str) -> None:
+    """At the same engine, whatever a ref says, and the key is not shown."""
+    ref = StreamChannelRef(channel_id=channel_id, access_key=key if key.strip() else "é", direction="read")
+    found = channel_url(parse_url(url), ref)
+    assert found.resource == resource
+    assert (found.host, found.port, found.tls) == ("h", 80, False)
+    assert "key" not in str(found)

@@ -3,6 +3,7 @@
 The door is `open_iii`; everything else is reached from the client that it gives.
 """
 
+from iii_trio._channels.http import StreamRequest, StreamResponse
 from iii_trio._client.client import III
 from iii_trio._client.exits import DrainReport
 from iii_trio._client.opening import connect_iii, open_iii, register_worker
@@ -30,6 +31,8 @@ __all__ = [
     "RegisterServiceInput",
     "StateChange",
     "StateChanges",
+    "StreamRequest",
+    "StreamResponse",
     "TelemetryOptions",
     "TriggerAction",
     "TriggerActionEnqueue",

@@ -39,13 +39,20 @@ class Buffer:
         """Add a message, whatever its size."""
         self._messages.append(message)
         self._size += len(message)
-        self.news.unpark_all()
+        if self.news:
+            self.news.unpark_all()
+
+    @property
+    def first(self) -> str | bytes | None:
+        """The oldest message, which stays; None when there is none."""
+        return self._messages[0] if self._messages else None
 
     def take(self) -> str | bytes:
-        """Take the oldest message."""
+        """Take the oldest message. Who waits for room is woken when half of it is free, and not for each message."""
         message = self._messages.popleft()
         self._size -= len(message)
-        self.room.unpark_all()
+        if self.room and len(self._messages) <= MAX_MESSAGES // 2 and self._size <= MAX_BYTES // 2:
+            self.room.unpark_all()
         return message
 
     def take_all(self) -> list[str | bytes]:

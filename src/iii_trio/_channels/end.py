@@ -52,17 +52,18 @@ class Turn:
     """Lets one task in, and refuses others at once, as trio's streams do."""
 
     _doing: str
-    _is_taken: bool = attrs.field(default=False, init=False)
+    is_taken: bool = attrs.field(default=False, init=False)
+    """Whether somebody is in."""
 
     def __enter__(self) -> None:
-        if self._is_taken:
+        if self.is_taken:
             raise ChannelBusy(f"another task is {self._doing} this channel")
-        self._is_taken = True
+        self.is_taken = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_taken = False
+        self.is_taken = False
 
 
 class ChannelEnd(LiveRef, trio.abc.AsyncResource):
@@ -94,6 +95,18 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
         if self._is_started:
             raise TypeError(f"this {type(self).__name__} was opened here, and nobody else can open it again")
         return self._ref
+
+    @property
+    def is_started(self) -> bool:
+        """Whether anybody has begun to use it."""
+        return self._is_started
+
+    def abandon(self) -> None:
+        """Let a used end go at once, and leave one alone that was not used. Never blocks."""
+        if self._is_started:
+            self._is_closed = True
+            self._give_up()
+            self._buffer.clear()
 
     async def open(self) -> None:
         """Take this end now. Everything else here does so by itself; it is for those who must not come too late.

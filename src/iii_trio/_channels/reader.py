@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 import logging
 import operator
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+import attrs
 import trio
 
 from iii_trio._channels.end import BARE, NORMAL, ChannelEnd, Home, Turn
@@ -35,6 +36,10 @@ MAX_READ_ALL: Final = 64 * 1024 * 1024
 """Bytes that `ChannelReader.read_all` takes when nobody says how many."""
 
 
+_MAX_UNYIELDED: Final = 32
+"""Messages that iteration gives out before it lets others run, which costs more than a small message does."""
+
+
 class ChannelReader(ChannelEnd):
     """Reads what the writer of a channel sends: bytes by iteration, text on the side.
 
@@ -52,6 +57,7 @@ class ChannelReader(ChannelEnd):
         self._has_ended = False
         self._rest = b""
         self._received = 0
+        self._unyielded = _MAX_UNYIELDED
         self.skipped_messages = 0
         """Text messages that were passed over, since bytes were read and nobody listened."""
 
@@ -67,6 +73,12 @@ class ChannelReader(ChannelEnd):
 
     async def __anext__(self) -> bytes:
         """The next binary message; see `receive`."""
+        if self._unyielded < _MAX_UNYIELDED:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if (ready := self._take_ready()) is not None:
+                self._unyielded += 1
+                return ready
+        self._unyielded = 0
         try:
             return await self.receive()
         except ChannelEnded:
@@ -85,12 +97,11 @@ class ChannelReader(ChannelEnd):
 
         Cancelling it is safe: nothing is lost.
         """
+        await trio.lowlevel.checkpoint()
+        if (ready := self._take_ready()) is not None:
+            return ready
         with self._turn:
-            if self._rest:
-                await trio.lowlevel.checkpoint()
-                rest, self._rest = self._rest, b""
-                return rest
-            return await self._next_bytes()
+            return await self._take_rest() or await self._next_bytes()
 
     async def read_all(self, max_bytes: int = MAX_READ_ALL) -> bytes:
         """Read the bytes up to the end, at most `max_bytes` of them.
@@ -115,23 +126,14 @@ class ChannelReader(ChannelEnd):
             raise
         return b"".join(parts)
 
-    async def messages(self) -> AsyncIterator[str]:
+    def messages(self) -> AsyncIterator[str]:
         """Iterate over the text messages: ``async for text in reader.messages()``.
 
         Raises:
             PayloadError: Bytes came, which would be lost here; they can still be read. `on_message` is for both.
             ChannelBroken, ChannelNotFound, ChannelClosed, ChannelBusy: As `receive`.
         """
-        while True:
-            with self._turn:
-                try:
-                    message = await self._next()
-                except ChannelEnded:
-                    return
-                if isinstance(message, bytes):
-                    self._rest += message
-                    raise PayloadError("bytes came where text was expected; read them, and take text with on_message")
-            yield message
+        return _Messages(self._next_text)
 
     def on_message(self, listener: Callable[[str], object]) -> None:
         """Have a sync function called with each text message that a task meets while it reads bytes, in their order.
@@ -156,6 +158,7 @@ class ChannelReader(ChannelEnd):
             with suppress(ChannelClosed):  # there may be no client any more
                 self._start()
             self._is_closed = True
+            self._rest = b""
             self._buffer.clear()
             self._give_up()
         await trio.lowlevel.checkpoint()
@@ -178,6 +181,15 @@ class ChannelReader(ChannelEnd):
             else:
                 self._has_ended = True
                 buffer.wake()
+
+    def _take_ready(self) -> bytes | None:
+        """The next binary message, when it is the next of all and nobody else reads; None otherwise."""
+        message = self._buffer.first
+        if not isinstance(message, bytes) or self._rest or self._turn.is_taken:
+            return None
+        self._received += len(message)
+        self._buffer.take()
+        return message
 
     async def _next(self) -> str | bytes:
         """The next message of either kind."""
@@ -216,10 +228,7 @@ class ChannelReader(ChannelEnd):
     async def _receive_some(self, max_bytes: int | None) -> bytes:
         with self._turn:
             try:
-                if self._rest:
-                    await trio.lowlevel.checkpoint()
-                    self._check_closed()
-                data, self._rest = self._rest, b""
+                data = await self._take_rest()
                 while not data:  # an empty message is no end
                     data = await self._next_bytes()
             except ChannelEnded:
@@ -228,9 +237,34 @@ class ChannelReader(ChannelEnd):
                 data, self._rest = data[:max_bytes], data[max_bytes:]
             return data
 
-    def _check_closed(self) -> None:
-        if self._is_closed:
-            self._check()
+    async def _take_rest(self) -> bytes:
+        """What somebody has left over of a message."""
+        if not self._rest:
+            return b""
+        await trio.lowlevel.checkpoint()
+        rest, self._rest = self._rest, b""
+        return rest
+
+    async def _next_text(self) -> str:
+        with self._turn:
+            message = await self._next()
+            if isinstance(message, bytes):
+                self._rest += message
+                raise PayloadError("bytes came where text was expected; read them, and take text with on_message")
+            return message
+
+
+@attrs.frozen
+class _Messages(AsyncIterator[str]):
+    """The text messages; no generator, since nobody closes those that are left in the middle."""
+
+    _next: Callable[[], Awaitable[str]]
+
+    async def __anext__(self) -> str:
+        try:
+            return await self._next()
+        except ChannelEnded:
+            raise StopAsyncIteration from None
 
 
 class ReadableStream(trio.abc.ReceiveStream):

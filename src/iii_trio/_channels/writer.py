@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
@@ -11,7 +12,7 @@ from iii_trio._channels.end import BARE, NORMAL, ChannelEnd, Home, Turn
 from iii_trio._channels.trailer import Tally
 from iii_trio._link.transport import LinkLost, Transport
 from iii_trio._values.refs import StreamChannelRef
-from iii_trio.errors import ChannelBroken, ChannelTaken, PayloadError
+from iii_trio.errors import ChannelBroken, ChannelError, ChannelTaken, PayloadError
 
 PIECE: Final = 64 * 1024
 """Bytes of the largest binary message, by the convention of all SDKs."""
@@ -43,11 +44,21 @@ class ChannelWriter(ChannelEnd):
         self._was_told = False
         self._max_message = min(home.target.transport.MAX_OUTGOING, home.target.max_message_size)
         self._stream = WritableStream(self)
+        self.opens_first: ChannelEnd | None = None
+        """An end that will not be there any more when this one is used, and so is opened before."""
 
     @property
     def stream(self) -> WritableStream:
         """The bytes as a `trio.abc.SendStream`."""
         return self._stream
+
+    async def open(self) -> None:
+        """See `ChannelEnd.open`."""
+        first, self.opens_first = self.opens_first, None
+        if first is not None:
+            with suppress(ChannelError):  # who reads it will be told
+                await first.open()
+        await super().open()
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, as one message or in messages of 64 KiB. It waits while the buffer is full.
@@ -64,10 +75,11 @@ class ChannelWriter(ChannelEnd):
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise PayloadError(f"write takes bytes, not {type(data).__name__}; send_message takes text")
+        await trio.lowlevel.checkpoint()
+        if self._is_ready and len(data) <= PIECE and isinstance(data, bytes):
+            self._add(data)
+            return
         async with self._lock:
-            if len(data) <= PIECE and isinstance(data, bytes):
-                await self._put(data)
-                return
             with memoryview(data) as view, view.cast("B") as octets:
                 for begin in range(0, max(len(octets), 1), PIECE):
                     await self._put(bytes(octets[begin : begin + PIECE]))
@@ -106,7 +118,8 @@ class ChannelWriter(ChannelEnd):
         Cancelled, it gives the end up: what the engine had not taken is lost. A second time it does nothing.
         """
         if not self._is_closed:
-            self._begin_close()
+            # Who is cancelled already has not finished, and the trailer that says so must not get out.
+            self._begin_close(finishes=trio.current_effective_deadline() > trio.current_time())
         try:
             if self._is_started:
                 await self._finished.wait()
@@ -119,12 +132,14 @@ class ChannelWriter(ChannelEnd):
             self._was_told = True
             raise self._error(*self._fault)
 
-    def _begin_close(self) -> None:
+    def _begin_close(self, *, finishes: bool) -> None:
         try:
             self._start()
         finally:
             self._is_closed = True
-        if self._is_started and self._tally is not None:
+        if not finishes:
+            self._give_up()
+        elif self._tally is not None:
             self._buffer.put(self._tally.trailer())
         self._buffer.wake()
 
@@ -143,6 +158,15 @@ class ChannelWriter(ChannelEnd):
         while self._buffer.is_full:
             await self._buffer.room.park()
             self._check()
+        self._add(message)
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether a message can go into the buffer at once, past nobody."""
+        usable = self._is_open and not self._is_closed and self._fault is None
+        return usable and not self._buffer.is_full and not self._lock.locked()
+
+    def _add(self, message: str | bytes) -> None:
         if self._tally is not None:
             self._tally.add(message)
         self._buffer.put(message)
@@ -188,6 +212,7 @@ class ChannelWriter(ChannelEnd):
         buffer = self._buffer
         try:
             while True:
+                await self._gather()
                 batch = buffer.take_all()
                 if batch or transport.has_pending:
                     await transport.write(batch)
@@ -197,6 +222,18 @@ class ChannelWriter(ChannelEnd):
                     await buffer.news.park()
         except LinkLost:  # the other task hears how, and it may be more than this one was told
             return False
+
+    async def _gather(self) -> None:
+        """Let messages come together as long as there are more of them: they share a system call then.
+
+        In one turn of the loop trio runs tasks in any order, so a task that writes and writes is only sure to have run after
+        two.
+        """
+        waiting = 0
+        while waiting < len(self._buffer) and not self._buffer.is_full:
+            waiting = len(self._buffer)
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
 
     def _judge(self, close_code: int | None) -> None:
         if close_code == BARE:

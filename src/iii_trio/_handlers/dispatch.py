@@ -19,6 +19,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from iii_trio._channels.http import answer_http, is_http
 from iii_trio._handlers.context import Invocation, Origin, ThreadCalls, enter, enter_thread
 from iii_trio._handlers.signature import Signature
 from iii_trio._options import OnConnectionLost
@@ -255,7 +256,8 @@ class Dispatcher:
         None when it was cancelled because its connection is gone, and its answer would go nowhere.
         """
         try:
-            result = await self._run(task, frame)
+            run = self._run(task, frame)
+            result = await (answer_http(frame.data, run) if is_http(frame.data) else run)
         except _Overloaded:
             self.counters.overloaded += 1
             return _failure(frame, _OVERLOADED)

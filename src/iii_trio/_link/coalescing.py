@@ -52,6 +52,8 @@ class CoalescingStream(WatchedStream):
             self.said_close = True
             self.on_close()
         if not self.corked:
+            # Of the handshake the request alone goes by itself: a ping may come in one piece with the answer.
+            self.corked = not self.upgraded
             await super().send_all(data)
             return
         self._collected.append(data)

@@ -13,7 +13,6 @@ from iii_trio._session.session import Session
 async def run_timer(session: Session, bell: Bell) -> NoReturn:
     """Do what the session has due, when it is due; `bell` is rung when that is earlier than before."""
     while True:
-        session.armed_for = session.next_deadline()
-        with trio.CancelScope(deadline=session.armed_for):
+        with trio.CancelScope(deadline=session.arm()):
             await bell.wait()
         session.expire(trio.current_time())

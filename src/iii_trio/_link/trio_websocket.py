@@ -76,7 +76,7 @@ class TrioWebSocketTransport(Transport):
                         receive_buffer_size=_RECEIVE_BYTES,
                     )
                     handshake.cancel_scope.cancel(reason="the handshake is done")
-                wrapped.upgraded = wrapped.corked = True
+                wrapped.upgraded = True
                 task_status.started(cls(socket, wrapped, max_message_size))
         except* Exception as group:  # whatever the peer did to the library's task ends this connection and nothing else
             ended_by = group

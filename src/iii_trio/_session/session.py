@@ -66,9 +66,6 @@ class Session:
     wake_timer: Callable[[], None] = attrs.field(default=lambda: None)
     """Called whenever `next_deadline` comes earlier than before."""
 
-    armed_for: float = attrs.field(default=math.inf, init=False)
-    """When the timer will call `expire`: what is due later needs no waking."""
-
     offline_grace: float = math.inf
     """Seconds after a loss for which calls wait for the next connection; then they are refused."""
 
@@ -126,6 +123,9 @@ class Session:
 
     _is_placed: bool = attrs.field(default=False, init=False)
     """Whether the engine knows this worker, and has it in its namespace."""
+
+    _armed_for: float = attrs.field(default=math.inf, init=False)
+    """When the timer will call `expire`: what is due later needs no waking."""
 
     _grace_ends: float = attrs.field(default=math.inf, init=False)
     _replayed: list[Registration] | None = attrs.field(default=None, init=False)
@@ -262,7 +262,7 @@ class Session:
         self.calls.add(call)
         self.outbox.calls.put(call, frame)
         self.wake_writer()
-        if call.deadline < self.armed_for:
+        if call.deadline < self._armed_for:
             self.wake_timer()
 
     def send(self, frame: bytes) -> None:
@@ -279,6 +279,11 @@ class Session:
         """When `expire` has something to do; infinity for never."""
         due = min(self.calls.next_deadline(), self.healing.next_deadline(), self._grace_ends)
         return min(due, self.registrar.standby.next_deadline()) if self._may_ask() else due
+
+    def arm(self) -> float:
+        """When `expire` is to be called, unless `wake_timer` is before."""
+        self._armed_for = self.next_deadline()
+        return self._armed_for
 
     def expire(self, now: float) -> None:
         """Do what is due: end overdue calls, send early answers again, give up waiting, ask for what stands by."""
@@ -314,7 +319,7 @@ class Session:
             return
         self.outbox.results.put(object(), frame)
         self.wake_writer()
-        if self.heals and age < PROMPT and self.healing.keep(frame, now) and now + DELAY < self.armed_for:
+        if self.heals and age < PROMPT and self.healing.keep(frame, now) and now + DELAY < self._armed_for:
             self.wake_timer()
 
     def _may_ask(self) -> bool:

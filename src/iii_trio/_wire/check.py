@@ -27,6 +27,7 @@ _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**64 - 1
 
 # What the encoder writes by itself, and without fail.
+_HARMLESS: Final = frozenset({str, int, bool, type(None)})
 _SCALARS: Final = (bool, type(None), uuid.UUID)
 
 
@@ -75,6 +76,34 @@ def find_fault(value: Any, *, root: str) -> PayloadError | None:
         if children is not None:
             pending.extend(reversed([(f"{path}{step}", child, depth + 1) for step, child in children]))
     return None
+
+
+def is_plain(value: Any, max_values: int) -> bool:
+    """Whether a look at no more than `max_values` values shows that there is no fault which the encoder lets pass.
+
+    A long text is looked at in no time, while a search for ``null`` in what it was encoded to takes long.
+    """
+    level = [value]
+    for _ in range(MAX_NESTING):
+        below: list[Any] = []
+        max_values -= len(level)
+        for each in level:
+            kind = type(each)
+            if kind is dict:
+                below += each.values()
+            elif kind is list or kind is tuple:
+                below += each
+            elif kind is float:
+                if not math.isfinite(each):
+                    return False
+            elif kind not in _HARMLESS:
+                return False
+            if len(below) > max_values:
+                return False
+        if not below:
+            return True
+        level = below
+    return False
 
 
 def _look(value: Any) -> tuple[str | None, Iterator[tuple[str, Any]] | None]:

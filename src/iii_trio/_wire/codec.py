@@ -5,7 +5,8 @@ be decoded raises `UndecodableFrame`, which the caller counts; a peer cannot rai
 
 Encoding refuses what the engine could not decode, since the engine drops such a frame without an answer
 (docs/wire.md, "What the engine cannot decode"). The encoder finds most faults itself; the payload is walked only to
-name the place, or where the encoder is silent: it writes NaN as ``null`` and does not count nesting.
+name the place, or where the encoder is silent: it writes NaN as ``null`` and does not count nesting. Of a long one a few
+values are looked at, which is cheaper than to search its bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from iii_trio._values.strict import strict_converter
 from iii_trio._wire import messages
-from iii_trio._wire.check import MAX_NESTING, find_fault, jsonable
+from iii_trio._wire.check import MAX_NESTING, find_fault, is_plain, jsonable
 from iii_trio._wire.messages import Frame, Ignored, TelemetryFrame
 from iii_trio._wire.plain import PLAIN_STRUCTURE, PLAIN_UNSTRUCTURE
 from iii_trio.errors import PayloadError
@@ -85,7 +86,7 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
         encoded = orjson.dumps(tree, default=jsonable, option=_OPTIONS)
     except TypeError as error:
         raise _fault(tree) or PayloadError(str(error)) from None
-    if (b"null" in encoded or _may_be_deep(encoded)) and (fault := _fault(tree)):
+    if _is_suspect(tree, encoded) and (fault := _fault(tree)):
         raise fault
     if len(encoded) > max_size:
         advice = _IN_PIECES if max_size == MAX_FRAME_SIZE and len(encoded) <= MAX_MESSAGE_SIZE else ""
@@ -94,6 +95,20 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
 
 
 _IN_PIECES: Final = "; trio-websocket sends no more at once, the transport websockets does (pip install iii-trio[fast])"
+
+
+def _is_suspect(tree: dict[str, Any], encoded: bytes) -> bool:
+    """Whether the encoder may have let something pass: a number that is none, or too much nesting."""
+    if len(encoded) > _LONG and is_plain(tree, len(encoded) // _BYTES_A_VALUE):
+        return False
+    return b"null" in encoded or _may_be_deep(encoded)
+
+
+_LONG: Final = 2048
+"""Bytes from which on a search costs more than a look at few values."""
+
+_BYTES_A_VALUE: Final = 100
+"""Bytes that are searched in the time in which one value is looked at, and about as much again."""
 
 
 def _may_be_deep(encoded: bytes) -> bool:
