@@ -88,7 +88,7 @@ class Stream:
 
     def words(self) -> str:
         """For people."""
-        return f"{self.frames} frames of {self.size} bytes"
+        return f"{self.frames} frames of {self.size} bytes, per {self.unit}"
 
     def dump(self) -> str:
         """As an argument of a process."""

@@ -111,7 +111,7 @@ def _show_case(name: str, case: Mapping[str, Any]) -> None:
     figures = [figure for figure in _ALL_FIGURES if any(figure in each for each in case["contenders"].values())]
     print(f"{'':42}" + "".join(f"{_ALL_FIGURES[figure]:>26}" for figure in figures) + f"{LOST:>6}")
     for contender, summary in case["contenders"].items():
-        cells = "".join(f"{_cell(summary[figure], 0):>26}" for figure in figures)
+        cells = "".join(f"{_cell(summary[figure], int(summary[figure]['median'] < 100)):>26}" for figure in figures)
         print(f"{contender:42}{cells}{summary[LOST]:6.0f}")
     for pair, ratios in case["ratios"].items():
         cells = "".join(f"{_cell(ratios[figure], 2) if figure in ratios else '–':>26}" for figure in figures)
