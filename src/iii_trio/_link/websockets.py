@@ -7,6 +7,8 @@ what the codec makes of a whole batch in one go. The library's own shells, and w
 from __future__ import annotations
 
 import logging
+import os
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final, cast
@@ -18,6 +20,11 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.uri import WebSocketURI
 
+try:
+    from websockets.speedups import apply_mask
+except ImportError:
+    from websockets.utils import apply_mask
+
 from iii_trio._link.transport import READ_AHEAD, LinkLost, Transport
 from iii_trio._link.watched import FLOOD, MAX_UNASKED, WatchedStream
 from iii_trio._wire.codec import MAX_FRAME_SIZE, MAX_MESSAGE_SIZE
@@ -26,6 +33,16 @@ from iii_trio._wire.urls import EngineUrl
 logger = logging.getLogger("iii_trio")
 
 _RECEIVE_BYTES: Final = 64 * 1024
+
+_FLOOD_BYTES: Final = 256 * 1024
+"""What is asked of a stream that has just given all that was asked, as that of a channel does."""
+
+_SEND_BYTES: Final = 128 * 1024
+"""When so much was written the stream gets it: more would fall out of the processor's cache meanwhile."""
+
+# glibc takes so large a piece of memory from the kernel, page by page, and gives it back each time, until the first one
+# that was used in full is free again. Most that are received into never are, so here is one; it is not even touched.
+bytes(4 * _FLOOD_BYTES)
 
 # The library counts a control frame between two fragments as part of the message. What it allows above our limit is room
 # for one, so that a ping cannot end a message which is just large enough; the limit itself is checked here.
@@ -54,6 +71,7 @@ class WebsocketsTransport(Transport):
         """The fragments of a message that has not ended."""
 
         self._is_text = True
+        self._receive_bytes = _RECEIVE_BYTES
         self._early: list[str | bytes] = []
         """Messages that came in one piece with the end of the handshake."""
 
@@ -122,20 +140,32 @@ class WebsocketsTransport(Transport):
             await self._flush()
 
     async def write(self, messages: Sequence[str | bytes]) -> None:
-        """See `Transport`."""
-        protocol = self._protocol
+        """See `Transport`. Whole frames are made here, in fewer copies and half the time of the library's."""
+        keys = os.urandom(4 * len(messages))
+        parts: list[bytes] = []
+        size = 0
         with self._sending():
-            for message in messages:
-                send, data = (
-                    (protocol.send_text, message.encode())
-                    if isinstance(message, str)
-                    else (protocol.send_binary, message)
-                )
+            self._check_open()
+            for number, message in enumerate(messages):
+                data = message if isinstance(message, bytes) else message.encode()
+                if size >= _SEND_BYTES or len(data) > MAX_FRAME_SIZE:
+                    await self._flush(parts)
+                    parts.clear()
+                    size = 0
+                    self._check_open()
                 if len(data) <= MAX_FRAME_SIZE:
-                    send(data)
+                    key = keys[4 * number : 4 * number + 4]
+                    parts += (_head(isinstance(message, str), len(data)), key, apply_mask(data, key))
+                    size += len(data)
+                elif isinstance(message, str):
+                    await self._send_in_pieces(data, self._protocol.send_text)
                 else:
-                    await self._send_in_pieces(data, send)
-            await self._flush()
+                    await self._send_in_pieces(data, self._protocol.send_binary)
+            await self._flush(parts)
+
+    def _check_open(self) -> None:
+        if self._protocol.state is not State.OPEN:
+            raise self._loss()
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -158,9 +188,10 @@ class WebsocketsTransport(Transport):
             return early
         while self._verdict is None and protocol.state is State.OPEN:
             try:
-                data = await self._stream.receive_some(_RECEIVE_BYTES)
+                data = await self._stream.receive_some(self._receive_bytes)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 break
+            self._receive_bytes = _RECEIVE_BYTES if len(data) < _RECEIVE_BYTES else _FLOOD_BYTES
             if data:
                 protocol.receive_data(data)
             else:
@@ -199,8 +230,8 @@ class WebsocketsTransport(Transport):
             end = begin + MAX_FRAME_SIZE
             self._protocol.send_continuation(rest[begin:end], fin=end >= len(message))
 
-    async def _flush(self) -> None:
-        data = b"".join([*self._unasked, *self._protocol.data_to_send()])
+    async def _flush(self, parts: Sequence[bytes] = ()) -> None:
+        data = b"".join([*self._unasked, *self._protocol.data_to_send(), *parts])
         self._unasked.clear()
         self._unasked_bytes = 0
         await self._stream.send_all(data)
@@ -212,6 +243,8 @@ class WebsocketsTransport(Transport):
             for frame in cast("list[Frame]", events):
                 if frame.opcode is Opcode.TEXT and frame.fin and len(frame.data) <= self._max_message_size:
                     messages.append(str(frame.data, "utf-8"))
+                elif frame.opcode is Opcode.BINARY and frame.fin and len(frame.data) <= self._max_message_size:
+                    messages.append(bytes(frame.data))
                 elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and self._put_together(frame):
                     messages.append(self._end_message())
         except LinkLost as verdict:
@@ -266,6 +299,16 @@ class WebsocketsTransport(Transport):
         if error is not None and not isinstance(error, EOFError):
             return LinkLost.by_breach(_words(error))
         return LinkLost.by_end(self._stream.fault)
+
+
+def _head(is_text: bool, size: int) -> bytes:
+    """The beginning of a whole masked frame, up to its key."""
+    first = 0x81 if is_text else 0x82
+    if size < 126:
+        return struct.pack("!BB", first, 0x80 | size)
+    if size < 0x10000:
+        return struct.pack("!BBH", first, 0xFE, size)
+    return struct.pack("!BBQ", first, 0xFF, size)
 
 
 async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers: Sequence[tuple[str, str]]) -> None:
