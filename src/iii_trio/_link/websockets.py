@@ -7,8 +7,6 @@ what the codec makes of a whole batch in one go. The library's own shells, and w
 from __future__ import annotations
 
 import logging
-import os
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Final, cast
@@ -19,11 +17,6 @@ from websockets.exceptions import InvalidState, PayloadTooBig
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.uri import WebSocketURI
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:
-    from websockets.utils import apply_mask
 
 from iii_trio._link.transport import READ_AHEAD, LinkLost, Transport
 from iii_trio._link.watched import FLOOD, MAX_UNASKED, WatchedStream
@@ -39,10 +32,6 @@ _FLOOD_BYTES: Final = 256 * 1024
 
 _SEND_BYTES: Final = 128 * 1024
 """When so much was written the stream gets it: more would fall out of the processor's cache meanwhile."""
-
-# glibc takes so large a piece of memory from the kernel, page by page, and gives it back each time, until the first one
-# that was used in full is free again. Most that are received into never are, so here is one; it is not even touched.
-bytes(4 * _FLOOD_BYTES)
 
 # The library counts a control frame between two fragments as part of the message. What it allows above our limit is room
 # for one, so that a ping cannot end a message which is just large enough; the limit itself is checked here.
@@ -140,32 +129,25 @@ class WebsocketsTransport(Transport):
             await self._flush()
 
     async def write(self, messages: Sequence[str | bytes]) -> None:
-        """See `Transport`. Whole frames are made here, in fewer copies and half the time of the library's."""
-        keys = os.urandom(4 * len(messages))
-        parts: list[bytes] = []
+        """See `Transport`."""
+        protocol = self._protocol
         size = 0
         with self._sending():
-            self._check_open()
-            for number, message in enumerate(messages):
-                data = message if isinstance(message, bytes) else message.encode()
-                if size >= _SEND_BYTES or len(data) > MAX_FRAME_SIZE:
-                    await self._flush(parts)
-                    parts.clear()
+            for message in messages:
+                if size >= _SEND_BYTES:
+                    await self._flush()
                     size = 0
-                    self._check_open()
+                send, data = (
+                    (protocol.send_text, message.encode())
+                    if isinstance(message, str)
+                    else (protocol.send_binary, message)
+                )
                 if len(data) <= MAX_FRAME_SIZE:
-                    key = keys[4 * number : 4 * number + 4]
-                    parts += (_head(isinstance(message, str), len(data)), key, apply_mask(data, key))
+                    send(data)
                     size += len(data)
-                elif isinstance(message, str):
-                    await self._send_in_pieces(data, self._protocol.send_text)
                 else:
-                    await self._send_in_pieces(data, self._protocol.send_binary)
-            await self._flush(parts)
-
-    def _check_open(self) -> None:
-        if self._protocol.state is not State.OPEN:
-            raise self._loss()
+                    await self._send_in_pieces(data, send)
+            await self._flush()
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -230,8 +212,8 @@ class WebsocketsTransport(Transport):
             end = begin + MAX_FRAME_SIZE
             self._protocol.send_continuation(rest[begin:end], fin=end >= len(message))
 
-    async def _flush(self, parts: Sequence[bytes] = ()) -> None:
-        data = b"".join([*self._unasked, *self._protocol.data_to_send(), *parts])
+    async def _flush(self) -> None:
+        data = b"".join([*self._unasked, *self._protocol.data_to_send()])
         self._unasked.clear()
         self._unasked_bytes = 0
         await self._stream.send_all(data)
@@ -299,16 +281,6 @@ class WebsocketsTransport(Transport):
         if error is not None and not isinstance(error, EOFError):
             return LinkLost.by_breach(_words(error))
         return LinkLost.by_end(self._stream.fault)
-
-
-def _head(is_text: bool, size: int) -> bytes:
-    """The beginning of a whole masked frame, up to its key."""
-    first = 0x81 if is_text else 0x82
-    if size < 126:
-        return struct.pack("!BB", first, 0x80 | size)
-    if size < 0x10000:
-        return struct.pack("!BBH", first, 0xFE, size)
-    return struct.pack("!BBQ", first, 0xFF, size)
 
 
 async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers: Sequence[tuple[str, str]]) -> None:
