@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from iii_trio import open_iii, testing
+from iii_trio import InitOptions, open_iii, testing
 from iii_trio._wire.messages import Ping, RegisterService
 from iii_trio.testing import EmbeddedEngine, Received, open_engine
 from tests.http_client import Client
