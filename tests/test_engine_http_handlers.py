@@ -12,6 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 import pytest
@@ -39,10 +40,10 @@ class Place:
     iii: III
     http_url: str
 
-    async def serve(self, handler: Callable[..., Any], method: RouteMethod = "GET") -> str:
+    async def serve(self, handler: Callable[..., Any], method: RouteMethod = "GET", **keywords: Any) -> str:
         """The URL of a handler."""
         name = f"t{uuid.uuid4().hex[:12]}"
-        await self.iii.on.http(method, f"/{name}/:id", function_id=name)(handler).wait_registered()
+        await self.iii.on.http(method, f"/{name}/:id", function_id=name, **keywords)(handler).wait_registered()
         return f"{self.http_url}/{name}/7"
 
 
@@ -284,6 +285,115 @@ async def test_an_answer_that_is_only_a_head(place: Place) -> None:
     assert (answer.status, answer.headers["location"], answer.body) == (303, "/elsewhere", b"")
 
 
+@within(30)
+async def test_a_body_is_there_after_the_answer_has_begun(place: Place) -> None:
+    """The engine forgets what was not opened by then."""
+
+    async def handle(request: InternalHttpRequest) -> None:
+        response = StreamResponse(request.response)
+        await response.write(b"begun, ")
+        size = len(await request.request_body.read_all())
+        await response.write(f"{size} bytes".encode())
+
+    url = await place.serve(handle, "POST")
+    answer = await ask(url, "-H", "content-type: text/plain", "--data-binary", "x" * 100_000)
+    assert answer.body == b"begun, 100000 bytes"
+
+
+@within(30)
+async def test_many_answers_are_streamed_at_once(place: Place) -> None:
+    """Each client gets its own."""
+
+    async def handle(request: InternalHttpRequest) -> None:
+        response = StreamResponse(request.response)
+        for _ in range(10):
+            await response.write(str(request.query_params["n"]).encode())
+
+    url = await place.serve(handle)
+    bodies: dict[int, bytes] = {}
+
+    async def get(number: int) -> None:
+        bodies[number] = (await ask(f"{url}?n={number}")).body
+
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(get, number)
+    assert bodies == {number: str(number).encode() * 10 for number in range(20)}
+
+
+@within(30)
+async def test_a_client_that_does_not_read_stops_the_handler(place: Place) -> None:
+    """Nothing of it is kept in memory, and nothing is lost."""
+    written = 0
+
+    async def handle(request: InternalHttpRequest) -> None:
+        nonlocal written
+        response = StreamResponse(request.response)
+        for _ in range(64):
+            await response.write(bytes(MIB))
+            written += 1
+
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(start_curl, await place.serve(handle))
+        got = len(await process.stdout.receive_some())
+        before = -1
+        while written != before:  # until it has stood still for a while
+            before = written
+            await trio.sleep(0.5)
+        assert written < 48
+        while data := await process.stdout.receive_some(MIB):
+            got += len(data)
+    assert (got, written) == (64 * MIB, 64)
+
+
+# ---- what stands before a handler -----------------------------------------------------------------------------------
+
+
+@within(30)
+async def test_a_condition_and_middleware_decide_before_the_handler(place: Place) -> None:
+    """One refuses with a 422, the other one with an answer of its own."""
+    ran: list[str] = []
+    names = {name: f"t{uuid.uuid4().hex[:12]}" for name in ("condition", "middleware")}
+
+    async def condition(request: HttpRequest) -> bool:
+        return request.headers.get("x-let") != "no"
+
+    async def middleware(call: dict[str, Any]) -> dict[str, Any]:
+        if "x-user" in call["request"]["headers"]:
+            return {"action": "continue"}
+        return {"action": "respond", "response": {"status_code": 401, "body": {"who": "are you"}}}
+
+    async def handle(request: HttpRequest, metadata: dict[str, Any]) -> HttpResponse:
+        ran.append(str(request.headers["x-user"]))
+        return HttpResponse(status_code=200, body=metadata)
+
+    await place.iii.register_function(names["condition"], condition).wait_registered()
+    await place.iii.register_function(names["middleware"], middleware).wait_registered()
+    url = await place.serve(
+        handle,
+        condition_function_id=names["condition"],
+        middleware_function_ids=[names["middleware"]],
+        trigger_metadata={"version": 1},
+    )
+    assert (await ask(url, "-H", "x-let: no")).status == 422
+    refused = await ask(url)
+    assert (refused.status, json.loads(refused.body)) == (401, {"who": "are you"})
+    assert json.loads((await ask(url, "-H", "x-user: ada")).body) == {"version": 1}
+    assert ran == ["ada"]
+
+
+@within(30)
+async def test_a_function_that_is_taken_back_takes_its_route_along(place: Place) -> None:
+    """The next request is a 404."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    ref = place.iii.on.http("GET", f"/{name}", function_id=name)(lambda: {"body": 1})
+    await ref.wait_registered()
+    assert (await ask(f"{place.http_url}/{name}")).body == b"1"
+    ref.unregister()
+    await place.iii.trigger("engine::workers::list", {})  # is answered behind it
+    assert (await ask(f"{place.http_url}/{name}")).status == 404
+
+
 # ---- failures -------------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +426,32 @@ async def test_a_handler_that_fails_behind_the_head(place: Place) -> None:
         arrived.set()
         assert await process.stdout.receive_some() == b""
     assert place.iii.statistics().failed_handlers == 1
+
+
+@within(30)
+async def test_a_client_that_goes_away_with_half_its_upload_ends_it(place: Place) -> None:
+    """The handler gets what came, and does not hang; the length that was promised tells."""
+    seen: list[tuple[int, str]] = []
+    has_begun, has_ended = trio.Event(), trio.Event()
+
+    async def handle(request: StreamRequest) -> HttpResponse:
+        size = 0
+        async for chunk in request.request_body:
+            size += len(chunk)
+            has_begun.set()
+        seen.append((size, str(request.headers["content-length"])))
+        has_ended.set()
+        return HttpResponse(status_code=200)
+
+    address = urlsplit(await place.serve(handle, "POST"))
+    assert address.hostname is not None
+    stream = await trio.open_tcp_stream(address.hostname, address.port or 80)
+    head = f"POST {address.path} HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 100\r\n\r\n"
+    await stream.send_all(head.encode() + b"half")
+    await has_begun.wait()
+    await trio.aclose_forcefully(stream)
+    await has_ended.wait()
+    assert seen == [(4, "100")]
 
 
 @within(30)
