@@ -155,6 +155,42 @@ async def test_a_handler_that_returns_nothing_answers(link: MemoryLink, autojump
         assert await ask(iii, handle) == Exchange({})
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param({"status_code": 99}, "at least 100", id="a status that is too small"),
+        pytest.param({"status_code": 600}, "at most 599", id="a status that is too large"),
+        pytest.param({"status_code": None}, "must be a whole number", id="a status that is none"),
+        pytest.param({"headers": {"x": 1}}, "must map text to text", id="a header that is a number"),
+        pytest.param({"headers": "x: y"}, "must be a dict", id="headers as text"),
+    ],
+)
+async def test_a_dict_that_is_no_answer(
+    link: MemoryLink, autojump_clock: MockClock, answer: dict[str, Any], reason: str
+) -> None:
+    """Fails its handler, where the engine would send something else and tell nobody."""
+
+    async def handle(request: Any) -> dict[str, Any]:
+        return answer
+
+    async with link.client() as iii:
+        exchange = await ask(iii, handle)
+        assert exchange.error is not None
+        assert reason in str(exchange.error)
+        assert iii.statistics().failed_handlers == 1
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"x": "y"}, ["x: y"]])
+async def test_headers_that_the_engine_takes(link: MemoryLink, autojump_clock: MockClock, headers: Any) -> None:
+    """Are left as they are."""
+
+    async def handle(request: Any) -> dict[str, Any]:
+        return {"headers": headers}
+
+    async with link.client() as iii:
+        assert await ask(iii, handle) == Exchange({"headers": headers})
+
+
 async def test_a_handler_that_fails_before_the_head(link: MemoryLink, autojump_clock: MockClock) -> None:
     """It is an error, which the engine makes a 500 of, though status and headers were set."""
 

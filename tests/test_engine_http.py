@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,13 +21,12 @@ import pytest
 import trio
 
 from iii_trio import III, InitOptions, open_iii
+from iii_trio._values.trigger_configs import RouteMethod
 from iii_trio.errors import ChannelBroken
+from tests._curl import curl, needs_curl, start_curl
 from tests._engines import within
 
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
-]
+pytestmark = [pytest.mark.engine, needs_curl]
 
 SIZE: Final = 100_000_000
 MIB: Final = 1024 * 1024
@@ -44,16 +42,10 @@ class Place:
     pid: int | None
     """The process of the embedded engine."""
 
-    async def serve(self, handler: Callable[..., Any], method: str = "GET") -> str:
+    async def serve(self, handler: Callable[..., Any], method: RouteMethod = "GET") -> str:
         """The URL of a handler."""
         name = f"t{uuid.uuid4().hex[:12]}"
-        await self.iii.register_function(name, handler).wait_registered()
-        binding = {
-            "trigger_type": "http",
-            "function_id": name,
-            "config": {"api_path": f"/{name}/:id", "http_method": method},
-        }
-        await self.iii.trigger("engine::register_trigger", binding)
+        await self.iii.on.http(method, f"/{name}/:id", function_id=name)(handler).wait_registered()
         return f"{self.http_url}/{name}/7"
 
     def peak(self) -> int:
@@ -96,11 +88,6 @@ async def place(engine: tuple[str, str, int | None]) -> AsyncIterator[Place]:
     url, http_url, pid = engine
     async with open_iii(url, InitOptions(drain_timeout=0)) as iii:
         yield Place(iii, http_url, pid)
-
-
-async def curl(*arguments: str) -> bytes:
-    """What it prints."""
-    return (await trio.run_process(["curl", "-sS", "--fail-with-body", *arguments], capture_stdout=True)).stdout
 
 
 @within(30)
@@ -181,7 +168,7 @@ async def test_server_sent_events_arrive_one_by_one(place: Place) -> None:
 
     url = await place.serve(handler)
     async with trio.open_nursery() as nursery:
-        process = await nursery.start(_start, ["curl", "-sSN", url])
+        process = await nursery.start(start_curl, url)
         for number in range(5):
             await go_on.send(number)
             event = b""
@@ -190,10 +177,6 @@ async def test_server_sent_events_arrive_one_by_one(place: Place) -> None:
             assert event == f"data: {number}\n\n".encode()
         await go_on.aclose()
         assert await process.stdout.receive_some() == b""
-
-
-async def _start(command: list[str], task_status: trio.TaskStatus[trio.Process]) -> None:
-    await trio.run_process(command, stdout=subprocess.PIPE, task_status=task_status, check=False)
 
 
 @within(30)
@@ -215,7 +198,7 @@ async def test_a_client_that_goes_away_ends_the_handlers_stream(place: Place) ->
 
     url = await place.serve(handler)
     async with trio.open_nursery() as nursery:
-        process = await nursery.start(_start, ["curl", "-sSN", url])
+        process = await nursery.start(start_curl, url)
         assert await process.stdout.receive_some()
         process.kill()
         await has_ended.wait()

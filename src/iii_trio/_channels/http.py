@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from iii_trio._channels.reader import ChannelReader
 from iii_trio._channels.writer import ChannelWriter, WritableStream
+from iii_trio._values.http import MAX_STATUS, HttpResponse
 from iii_trio.errors import ChannelError, ConfigurationError
 
 logger = logging.getLogger("iii_trio")
-
-_MAX_STATUS: Final = 599
 
 
 @attrs.frozen(kw_only=True)
@@ -109,8 +108,8 @@ class StreamResponse:
             ConfigurationError: It is not from 100 to 599, or the head has been sent.
         """
         code: Any = status_code
-        if isinstance(code, bool) or not isinstance(code, int) or not 100 <= code <= _MAX_STATUS:
-            raise ConfigurationError(f"an HTTP status is a whole number from 100 to {_MAX_STATUS}, not {code!r}")
+        if isinstance(code, bool) or not isinstance(code, int) or not 100 <= code <= MAX_STATUS:
+            raise ConfigurationError(f"an HTTP status is a whole number from 100 to {MAX_STATUS}, not {code!r}")
         self._check()
         self._status_code = code
 
@@ -169,6 +168,9 @@ async def answer_http(payload: dict[str, Any], run: Awaitable[Any]) -> Any:
 
     A result of None asks the engine to wait for the channel. So one that nobody has written to gives an empty answer, and
     one that somebody has is ended.
+
+    Raises:
+        ConfigurationError: The handler has returned a dict with a status or headers that are none.
     """
     body: ChannelReader = payload["request_body"]
     response: ChannelWriter = payload["response"]
@@ -179,10 +181,20 @@ async def answer_http(payload: dict[str, Any], run: Awaitable[Any]) -> Any:
         if response.is_started:
             await _end(response)
             return None
+        _check_answer(result)
         return {} if result is None else result
     finally:
         response.abandon()
         body.abandon()
+
+
+def _check_answer(result: Any) -> None:
+    """Hold a dict to what is asked of an `HttpResponse`: the engine would send a 200, or leave the header out."""
+    if type(result) is dict:
+        headers = result.get("headers")
+        # The engine takes a list of "Name: value" as well.
+        named = {} if headers is None or isinstance(headers, list) else headers
+        HttpResponse(status_code=result.get("status_code", 200), headers=named)
 
 
 def _has_body(payload: Mapping[str, Any]) -> bool:

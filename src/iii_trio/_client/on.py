@@ -132,8 +132,8 @@ class On:
     ) -> Binder:
         """Serve a route of the engine's HTTP server; see `HttpTriggerConfig`.
 
-        The handler gets the request, and returns an `HttpResponse` or a dict with ``status_code``, ``headers`` and ``body``.
-        One that returns None keeps the engine waiting for a stream (docs/engine.md, "HTTP").
+        The handler gets the request, and returns an `HttpResponse` or a dict with ``status_code``, ``headers`` and ``body``,
+        or streams its answer. Without either the client gets a 200 with ``{}`` (docs/http.md).
         """
         config = HttpTriggerConfig(
             api_path=path,

@@ -117,6 +117,10 @@ def as_invocation(value: HttpInvocationConfig | Mapping[str, Any] | None) -> Htt
     return None if value is None else build(HttpInvocationConfig, value)
 
 
+MAX_STATUS: Final = 599
+"""The largest HTTP status there is. The engine would send those up to 999 too, and no client knows them."""
+
+
 @attrs.frozen(kw_only=True)
 class HttpRequest:
     """An HTTP request as the handler of an ``http`` trigger gets it, without its channels.
@@ -148,11 +152,11 @@ class HttpResponse:
     Source: the references' ``HttpResponse``. The engine knows the fields by these names and no others.
     """
 
-    status_code: int = attrs.field(validator=whole(100, 999))
-    """HTTP status. The engine would make 200 of anything that is none."""
+    status_code: int = attrs.field(validator=whole(100, MAX_STATUS))
+    """HTTP status, from 100 to 599. The engine would make 200 of anything that is none."""
 
     body: Any = None
-    """Any JSON value. Text is sent as it is when a header names another content type, everything else as JSON."""
+    """Any JSON value, None too, sent as JSON. With a content type of yours, text is sent as it is, and of None nothing."""
 
     headers: dict[str, str] = attrs.field(factory=dict, validator=text_map)
     """Headers; without a content type it is ``application/json``."""
