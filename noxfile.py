@@ -70,8 +70,9 @@ def interop(session: nox.Session) -> None:
     session.run("python", "-m", "venv", "--clear", str(official))
     python = official / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     session.run(str(python), "-m", "pip", "install", "--quiet", f"iii-sdk=={OFFICIAL_SDK}", external=True)
-    benchmark = "tests/test_benchmarks.py::test_the_official_sdk_calls_in_each_of_its_ways"
-    arguments = session.posargs or ["tests/test_interop_official.py", benchmark]
+    names = ("test_the_official_sdk_calls_in_each_of_its_ways", "test_the_official_sdk_has_its_turn_with_channels")
+    benchmarks = [f"tests/test_benchmarks.py::{name}" for name in names]
+    arguments = session.posargs or ["tests/test_interop_official.py", *benchmarks]
     session.run("pytest", *arguments, env={"III_TEST_OFFICIAL_PYTHON": str(python)})
 
 
@@ -81,4 +82,5 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[dev]")
     session.run("python", "-m", "benchmarks.compare", *session.posargs)
     if not session.posargs:
+        session.run("python", "-m", "benchmarks.channels")
         session.run("python", "-m", "benchmarks.json_libraries")

@@ -39,6 +39,11 @@ class Load:
         """Calls to make before those that count."""
         return min(WARM_UP, self.calls)
 
+    def words(self) -> str:
+        """For people."""
+        kind = "sync" if self.sync else "async"
+        return f"{self.calls} calls, {self.concurrency} at once, {self.size} bytes, {kind} handler"
+
     def dump(self) -> str:
         """As an argument of a process."""
         return json.dumps(dataclasses.asdict(self))
@@ -57,3 +62,49 @@ CASES: Final[Mapping[str, Load]] = {
     "healing": Load(calls=20_000, concurrency=64, size=200),
 }
 """By name. The last is for the client alone, with and without second sendings (docs/engine.md, "Early answers")."""
+
+
+# ---- channels -------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """What a writer sends to a reader over a channel."""
+
+    frames: int
+    size: int
+    """Bytes of a frame."""
+
+    unit: str
+    """What is counted: ``frame`` or ``MiB``."""
+
+    def amount(self, frames: int) -> float:
+        """So many frames in the unit."""
+        return frames if self.unit == "frame" else frames * self.size / 2**20
+
+    def warm_up(self) -> int:
+        """Frames of the channel before the one that counts."""
+        return min(WARM_UP, self.frames)
+
+    def words(self) -> str:
+        """For people."""
+        return f"{self.frames} frames of {self.size} bytes, per {self.unit}"
+
+    def dump(self) -> str:
+        """As an argument of a process."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def parse(cls, text: str) -> Stream:
+        """What `dump` wrote."""
+        return cls(**json.loads(text))
+
+
+STREAMS: Final[Mapping[str, Stream]] = {
+    "large": Stream(frames=8_000, size=64 * 1024, unit="MiB"),
+    "small": Stream(frames=100_000, size=200, unit="frame"),
+}
+"""By name. 64 KiB is the largest frame that the SDKs make of bytes by themselves."""
+
+READ_LIMIT: Final = 600.0
+"""Seconds until a channel has to be read."""

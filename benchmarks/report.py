@@ -18,11 +18,18 @@ FIGURES: Final[Mapping[str, str]] = {
     "p99_us": "p99 µs",
     "threads": "threads",
 }
-"""What is measured in a round, and its column: CPU of the processes, what they reach together, how long a call takes, and
-the most threads in a worker with a sync handler."""
+"""What is measured in a round of calls, and its column: CPU of the processes, what they reach together, how long a call
+takes, and the most threads in a worker with a sync handler."""
+
+STREAM_FIGURES: Final[Mapping[str, str]] = {
+    "writer_us": "writer µs",
+    "reader_us": "reader µs",
+    "per_second": "per second",
+}
+"""The same of a channel, per unit of its case: CPU of both sides, and what they reach together."""
 
 LOST: Final = "lost"
-"""Calls whose answer never came. They are added up, since a median would hide them."""
+"""Calls whose answer never came, or frames. They are added up, since a median would hide them."""
 
 RATIOS: Final = (
     ("ours-websockets", "probe-websockets"),
@@ -37,6 +44,9 @@ RATIOS: Final = (
 OFFICIAL: Final = "official"
 """The official SDK at its best: each figure from that of its ways to call whose median is best."""
 
+_ALL_FIGURES: Final = {**FIGURES, **STREAM_FIGURES}
+_MORE_IS_BETTER: Final = ("calls_per_second", "per_second")
+
 Round: TypeAlias = Mapping[str, float]
 Spread: TypeAlias = dict[str, float]
 
@@ -48,13 +58,13 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 def summary_of(rounds: Sequence[Round]) -> dict[str, Any]:
     """One contender's rounds."""
-    figures = {figure: spread_of([each[figure] for each in rounds]) for figure in FIGURES if figure in rounds[0]}
+    figures = {figure: spread_of([each[figure] for each in rounds]) for figure in _ALL_FIGURES if figure in rounds[0]}
     return {**figures, LOST: sum(each[LOST] for each in rounds)}
 
 
 def ratio_of(over: Sequence[Round], under: Sequence[Round]) -> dict[str, Spread]:
     """How one contender compares with another, round by round. A figure that was 0 in a round compares with nothing."""
-    figures = [figure for figure in FIGURES if all(each.get(figure, 0) > 0 for each in (*over, *under))]
+    figures = [figure for figure in _ALL_FIGURES if all(each.get(figure, 0) > 0 for each in (*over, *under))]
     return {
         figure: spread_of([one[figure] / other[figure] for one, other in zip(over, under, strict=True)])
         for figure in figures
@@ -67,7 +77,7 @@ def report_of(seen: Mapping[str, Sequence[Round]]) -> dict[str, Any]:
     ways = [name for name in seen if name.startswith(f"{OFFICIAL}-")]
     result: dict[str, Any] = {"contenders": {name: summary_of(rounds) for name, rounds in seen.items()}}
     if ways:
-        best = {figure: _best_way(seen, ways, figure) for figure in FIGURES if figure in seen[ways[0]][0]}
+        best = {figure: _best_way(seen, ways, figure) for figure in _ALL_FIGURES if figure in seen[ways[0]][0]}
         turns = range(len(seen[ways[0]]))
         known[OFFICIAL] = [{figure: seen[way][turn][figure] for figure, way in best.items()} for turn in turns]
         result[OFFICIAL] = best
@@ -80,7 +90,7 @@ def report_of(seen: Mapping[str, Sequence[Round]]) -> dict[str, Any]:
 
 
 def _best_way(seen: Mapping[str, Sequence[Round]], ways: Sequence[str], figure: str) -> str:
-    best = max if figure == "calls_per_second" else min
+    best = max if figure in _MORE_IS_BETTER else min
     return best(ways, key=lambda way: statistics.median(each[figure] for each in seen[way]))
 
 
@@ -97,19 +107,17 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def _show_case(name: str, case: Mapping[str, Any]) -> None:
-    load = case["load"]
-    kind = "sync" if load["sync"] else "async"
-    print(f"\n{name}: {load['calls']} calls, {load['concurrency']} at once, {load['size']} bytes, {kind} handler")
-    figures = [figure for figure in FIGURES if any(figure in each for each in case["contenders"].values())]
-    print(f"{'':42}" + "".join(f"{FIGURES[figure]:>26}" for figure in figures) + f"{LOST:>6}")
+    print(f"\n{name}: {case['words']}")
+    figures = [figure for figure in _ALL_FIGURES if any(figure in each for each in case["contenders"].values())]
+    print(f"{'':42}" + "".join(f"{_ALL_FIGURES[figure]:>26}" for figure in figures) + f"{LOST:>6}")
     for contender, summary in case["contenders"].items():
-        cells = "".join(f"{_cell(summary[figure], 0):>26}" for figure in figures)
+        cells = "".join(f"{_cell(summary[figure], int(summary[figure]['median'] < 100)):>26}" for figure in figures)
         print(f"{contender:42}{cells}{summary[LOST]:6.0f}")
     for pair, ratios in case["ratios"].items():
         cells = "".join(f"{_cell(ratios[figure], 2) if figure in ratios else '–':>26}" for figure in figures)
         print(f"{pair:42}{cells}")
     if OFFICIAL in case:
-        print("official is " + ", ".join(f"{way} in {FIGURES[figure]}" for figure, way in case[OFFICIAL].items()))
+        print("official is " + ", ".join(f"{way} in {_ALL_FIGURES[figure]}" for figure, way in case[OFFICIAL].items()))
 
 
 def _cell(spread: Spread, digits: int) -> str:

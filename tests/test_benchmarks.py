@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from benchmarks import cases, compare, json_libraries, report, steps
+from benchmarks import cases, channels, compare, json_libraries, report, steps, turns
 
 ROOT: Final = Path(__file__).parents[1]
 LIMIT: Final = 240.0
 """Seconds for one benchmark."""
 
 CALLS: Final = "20"
-OFFICIAL_PYTHON: Final = os.environ.get(compare.OFFICIAL_PYTHON, "")
+OFFICIAL_PYTHON: Final = os.environ.get(turns.OFFICIAL_PYTHON, "")
 
 
 def run(module: str, *arguments: str, official: str = "") -> str:
@@ -26,7 +26,7 @@ def run(module: str, *arguments: str, official: str = "") -> str:
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
-        env={**environment, compare.OFFICIAL_PYTHON: official},
+        env={**environment, turns.OFFICIAL_PYTHON: official},
         capture_output=True,
         text=True,
         timeout=LIMIT,
@@ -79,7 +79,7 @@ def test_the_tables_hold_the_whole_report(result: dict[str, Any], capsys: pytest
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not OFFICIAL_PYTHON, reason=f"{compare.OFFICIAL_PYTHON} names no interpreter that has iii-sdk")
+@pytest.mark.skipif(not OFFICIAL_PYTHON, reason=f"{turns.OFFICIAL_PYTHON} names no interpreter that has iii-sdk")
 def test_the_official_sdk_calls_in_each_of_its_ways() -> None:
     """With async and sync handlers, and none of the calls is lost."""
     printed = run(
@@ -95,10 +95,46 @@ def test_the_official_sdk_calls_in_each_of_its_ways() -> None:
         assert set(case["official"].values()) <= {*case["contenders"]}
 
 
-def test_a_contender_that_nobody_knows_is_refused() -> None:
+@pytest.mark.slow
+def test_channels_measures_every_contender_of_every_case(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every figure is there, no frame is lost, and the tables hold it all."""
+    measured = json.loads(run("benchmarks.channels", "--rounds", "1", "--frames", CALLS, "--json"))
+    assert [*measured["cases"]] == [*cases.STREAMS]
+    report.show(measured)
+    printed = capsys.readouterr().out
+    for case in measured["cases"].values():
+        assert [*case["contenders"]] == [name for name in channels.CONTENDERS if name not in measured["skipped"]]
+        assert case["words"] in printed
+        for name, summary in case["contenders"].items():
+            assert name in printed
+            assert summary.keys() == {*report.STREAM_FIGURES, "lost"}
+            assert summary["lost"] == 0
+            assert all(summary[figure]["median"] > 0 for figure in report.STREAM_FIGURES)
+    for name in channels.CONTENDERS:
+        if name.startswith(report.OFFICIAL):
+            assert measured["skipped"][name] == "III_TEST_OFFICIAL_PYTHON names no interpreter that has iii-sdk"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OFFICIAL_PYTHON, reason=f"{turns.OFFICIAL_PYTHON} names no interpreter that has iii-sdk")
+def test_the_official_sdk_has_its_turn_with_channels() -> None:
+    """Writing on a loop of its own and in a handler, and every frame is read."""
+    printed = run(
+        *("benchmarks.channels", "--rounds", "1", "--frames", CALLS, "--json", "--only", "official"),
+        official=OFFICIAL_PYTHON,
+    )
+    measured = json.loads(printed)
+    assert measured["skipped"] == {}
+    for case in measured["cases"].values():
+        assert [*case["contenders"]] == ["official-loop", "official-handler"]
+        assert all(summary["lost"] == 0 for summary in case["contenders"].values())
+
+
+@pytest.mark.parametrize("module", ["benchmarks.compare", "benchmarks.channels"])
+def test_a_contender_that_nobody_knows_is_refused(module: str) -> None:
     """A typing error does not measure nothing."""
     with pytest.raises(AssertionError, match="nobody's name begins with 'sours'"):
-        run("benchmarks.compare", "--only", "sours")
+        run(module, "--only", "sours")
 
 
 # ---- how it is reckoned ---------------------------------------------------------------------------------------------
@@ -180,6 +216,21 @@ def test_the_payload_has_the_size_that_is_said() -> None:
     for load in cases.CASES.values():
         assert len(json.dumps(load.payload(), separators=(",", ":"))) == load.size
         assert cases.Load.parse(load.dump()) == load
+
+
+def test_a_stream_is_counted_in_its_unit() -> None:
+    """In frames, or in MiB of 2**20 bytes."""
+    assert cases.Stream(frames=48, size=64 * 1024, unit="MiB").amount(32) == 2.0
+    assert cases.Stream(frames=48, size=200, unit="frame").amount(32) == 32
+    for stream in cases.STREAMS.values():
+        assert cases.Stream.parse(stream.dump()) == stream
+
+
+def test_the_most_a_second_is_the_best() -> None:
+    """Of channels as of calls."""
+    rates = {"official-loop": 3.0, "official-handler": 7.0}
+    case = report.report_of({name: [{"per_second": rate, "lost": 0}] for name, rate in rates.items()})
+    assert case["official"] == {"per_second": "official-handler"}
 
 
 def test_json_libraries_measures_every_library_and_shape() -> None:

@@ -557,6 +557,20 @@ async def test_text_and_bytes_keep_their_kind_and_order(kind: Kind, autojump_clo
     ]
 
 
+async def test_what_is_written_is_masked(kind: Kind, autojump_clock: MockClock) -> None:
+    """In frames with every form of a length, each with a mask of its own, however much is written at once."""
+    sizes = [0, 1, 125, 126, 127, 65_535, 65_536] * 2
+    messages = [each for size in sizes for each in (b"x" * size, "x" * size)]
+    script = Script(end="open")
+    async with opened(kind, script) as transport:
+        await transport.write(messages)
+    said = script.frames()
+    assert [each.payload for each in said] == [b"x" * size for size in sizes for _ in range(2)]
+    assert [each.opcode for each in said] == [BINARY, TEXT] * len(sizes)
+    assert all(each.fin and each.masked for each in said)
+    assert bytes(script.heard).count(b"x" * 100) == 0
+
+
 async def test_writing_to_a_lost_link_is_a_loss(kind: Kind, autojump_clock: MockClock) -> None:
     """As sending is."""
     async with opened(kind, Script()) as transport:

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from iii_trio import open_iii, testing
+from iii_trio import InitOptions, open_iii, testing
 from iii_trio._wire.messages import Ping, RegisterService
 from iii_trio.testing import EmbeddedEngine, Received, open_engine
 from tests.http_client import Client
@@ -277,10 +277,11 @@ async def test_a_response_has_as_long_as_asked(
     options: dict[str, Any], seconds: float, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Then it is a 504."""
-    async with open_engine(**options) as engine, open_iii(engine.url, open_stream=engine.open_stream) as iii:
+    hurried = InitOptions(drain_timeout=0)
+    async with open_engine(**options) as engine, open_iii(engine.url, hurried, open_stream=engine.open_stream) as iii:
 
         async def handler() -> None:
-            return None
+            await trio.sleep_forever()
 
         await iii.register_function("f", handler).wait_registered()
         binding = {"trigger_type": "http", "function_id": "f", "config": {"api_path": "/f"}}

@@ -31,6 +31,11 @@ class Buffer:
         return len(self._messages)
 
     @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._size
+
+    @property
     def is_full(self) -> bool:
         """Whether nothing more should be put in."""
         return len(self._messages) >= MAX_MESSAGES or self._size >= MAX_BYTES

@@ -239,7 +239,7 @@ class ChannelWriter(ChannelEnd):
         two.
         """
         waiting = 0
-        while waiting < len(self._buffer) and not self._buffer.is_full:
+        while waiting < len(self._buffer) and self._buffer.size < PIECE and not self._buffer.is_full:
             waiting = len(self._buffer)
             await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()

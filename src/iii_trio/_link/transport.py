@@ -120,7 +120,7 @@ class Transport(trio.abc.AsyncResource):
 
     @abstractmethod
     async def write(self, messages: Sequence[str | bytes]) -> None:
-        """`send` for text and binary messages, as `receive` gives them."""
+        """`send` for text and binary messages, as `receive` gives them. Much may go out in several goes."""
 
     @abstractmethod
     async def receive(self) -> Sequence[str | bytes]:

@@ -27,6 +27,12 @@ logger = logging.getLogger("iii_trio")
 
 _RECEIVE_BYTES: Final = 64 * 1024
 
+_FLOOD_BYTES: Final = 256 * 1024
+"""What is asked of a stream that has just given all that was asked, as that of a channel does."""
+
+_SEND_BYTES: Final = 128 * 1024
+"""When so much was written the stream gets it: more would fall out of the processor's cache meanwhile."""
+
 # The library counts a control frame between two fragments as part of the message. What it allows above our limit is room
 # for one, so that a ping cannot end a message which is just large enough; the limit itself is checked here.
 _CONTROL_FRAME: Final = 125
@@ -54,6 +60,7 @@ class WebsocketsTransport(Transport):
         """The fragments of a message that has not ended."""
 
         self._is_text = True
+        self._receive_bytes = _RECEIVE_BYTES
         self._early: list[str | bytes] = []
         """Messages that came in one piece with the end of the handshake."""
 
@@ -124,8 +131,12 @@ class WebsocketsTransport(Transport):
     async def write(self, messages: Sequence[str | bytes]) -> None:
         """See `Transport`."""
         protocol = self._protocol
+        size = 0
         with self._sending():
             for message in messages:
+                if size >= _SEND_BYTES:
+                    await self._flush()
+                    size = 0
                 send, data = (
                     (protocol.send_text, message.encode())
                     if isinstance(message, str)
@@ -133,6 +144,7 @@ class WebsocketsTransport(Transport):
                 )
                 if len(data) <= MAX_FRAME_SIZE:
                     send(data)
+                    size += len(data)
                 else:
                     await self._send_in_pieces(data, send)
             await self._flush()
@@ -158,9 +170,10 @@ class WebsocketsTransport(Transport):
             return early
         while self._verdict is None and protocol.state is State.OPEN:
             try:
-                data = await self._stream.receive_some(_RECEIVE_BYTES)
+                data = await self._stream.receive_some(self._receive_bytes)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 break
+            self._receive_bytes = _RECEIVE_BYTES if len(data) < _RECEIVE_BYTES else _FLOOD_BYTES
             if data:
                 protocol.receive_data(data)
             else:
@@ -212,6 +225,8 @@ class WebsocketsTransport(Transport):
             for frame in cast("list[Frame]", events):
                 if frame.opcode is Opcode.TEXT and frame.fin and len(frame.data) <= self._max_message_size:
                     messages.append(str(frame.data, "utf-8"))
+                elif frame.opcode is Opcode.BINARY and frame.fin and len(frame.data) <= self._max_message_size:
+                    messages.append(bytes(frame.data))
                 elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and self._put_together(frame):
                     messages.append(self._end_message())
         except LinkLost as verdict:
