@@ -9,6 +9,7 @@ import pytest
 
 from iii_trio._session.events import Withdrawn
 from iii_trio._session.registry import Registration, Verdict
+from iii_trio._session.trace import Trace
 from iii_trio._wire import messages as wire
 from iii_trio.errors import ConfigurationError, RegistrationRejectedError
 from tests._session_peer import Peer, kinds
@@ -138,6 +139,33 @@ def test_a_refused_binding_says_why(peer: Peer, caplog: pytest.LogCaptureFixture
     assert str(error) in caplog.text
     assert "bad scope" in str(error)
     assert peer.session.counters.refused_registrations == 1
+
+
+def test_a_trace_hears_of_a_refused_binding(peer: Peer) -> None:
+    """By the function that it is about, as of a refused function."""
+    seen: list[Any] = []
+    register(peer, TRIGGER)
+    peer.ready()
+    peer.session.trace = Trace(lambda event, facts: seen.append((event, facts)))
+    refuse(peer)
+    assert seen == [("registration.refused", {"function_id": "f", "code": "trigger_registration_failed"})]
+
+
+def test_a_frame_of_another_kind_that_speaks_of_refs_is_taken_as_it_is(peer: Peer) -> None:
+    """Only payloads and results are made live."""
+    peer.ready()
+    peer.session.enliven = lambda value: pytest.fail("this is no payload")
+    bound = {"id": "b1", "trigger_type": "webhook", "function_id": "g", "config": {"access_key": "k"}}
+    assert peer.say("registertrigger", **bound) == wire.RegisterTrigger("b1", "webhook", "g", {"access_key": "k"})
+
+
+def test_a_connection_that_was_never_greeted_leaves_no_ghost(peer: Peer) -> None:
+    """So its goodbye changes nothing."""
+    told: list[None] = []
+    peer.session.ghosts.on_change = lambda: told.append(None)
+    peer.session.ghosts.departed("nobody")
+    peer.session.ghosts.departed(None)
+    assert told == []
 
 
 def test_a_provider_may_refuse_what_was_accepted(peer: Peer) -> None:

@@ -451,8 +451,8 @@ class Session:
         return None
 
     def _receive_identity(self, frame: wire.InvocationResult) -> None:
-        if self.on_engine is not None:
-            self.on_engine(frame.result)
+        assert self.on_engine is not None, "nothing was asked without it"
+        self.on_engine(frame.result)
 
     def _receive_registration(self, frame: wire.InvocationResult) -> Event | None:
         """The engine's answer to the register call: it has a namespace and a name for us, or has not."""
@@ -512,7 +512,7 @@ class Session:
         if self.registrar.trigger_refused(frame):
             self.counters.refused_registrations += 1
             if self.trace is not None and frame.error is not None:
-                self.trace("registration.refused", trigger_id=frame.id, code=frame.error.code)
+                self.trace("registration.refused", function_id=frame.function_id, code=frame.error.code)
 
     def _receive_name_conflict(self, frame: wire.RegistrationRejected) -> Event:
         error = rejection(frame)
