@@ -73,7 +73,8 @@ async def test_a_type_can_be_described_in_every_form(link: MemoryLink, form: str
         pytest.param({"id": "webhook"}, Provider(), "RegisterTriggerTypeInput needs its description", id="description"),
         pytest.param({**TYPE, "id": " "}, Provider(), "id must not be blank", id="blank"),
         pytest.param({**TYPE, "descr": ""}, Provider(), "has no descr", id="unknown"),
-        pytest.param("webhook", Provider(), "made from itself or a dict, not from str", id="text"),
+        pytest.param("webhook", Provider(), "RegisterTriggerTypeInput needs its description", id="text"),
+        pytest.param(7, Provider(), "made from itself or a dict, not from int", id="a number"),
         pytest.param(TYPE, print, "is a TriggerHandler, not builtin_function_or_method", id="no handler"),
         pytest.param(TYPE, Provider, "is a TriggerHandler, not ABCMeta", id="its class"),
     ],
@@ -260,3 +261,17 @@ async def test_firing_calls_the_function_where_the_binding_says(link: MemoryLink
         with pytest.raises(IIIError, match="function_not_found"):
             await ref.fire(missing, 1)
     assert {frame.namespace for frame in frames(engine, InvokeFunction, function_id="f")} == {"default"}
+
+
+async def test_a_type_is_told_by_its_id_and_keywords_too(link: MemoryLink, engine: EmbeddedEngine) -> None:
+    """As a function is; a value and keywords beside it are refused, and so is an id without a description."""
+    provider = Provider()
+    async with link.client() as iii:
+        ref = iii.register_trigger_type("webhook", provider, description="calls back", call_request_format={"a": 1})
+        await ref.wait_registered()
+        with pytest.raises(ConfigurationError, match="description"):
+            iii.register_trigger_type("other", provider)
+        with pytest.raises(ConfigurationError, match="beside it"):
+            iii.register_trigger_type({"id": "other", "description": "x"}, provider, description="y")
+    (frame,) = frames(engine, RegisterTriggerType)
+    assert (frame.id, frame.description, frame.call_request_format) == ("webhook", "calls back", {"a": 1})

@@ -92,9 +92,12 @@ class Binding(Registering):
 
     def register_trigger_type(
         self,
-        trigger_type: RegisterTriggerTypeInput | Mapping[str, Any],
+        trigger_type: RegisterTriggerTypeInput | Mapping[str, Any] | str,
         handler: TriggerHandler[C],
         *,
+        description: str | None = None,
+        trigger_request_format: Any = None,
+        call_request_format: Any = None,
         force: bool = False,
     ) -> TriggerTypeRef[C, Any]:
         """Provide a trigger type, now and on every connection to come. Never blocks.
@@ -102,12 +105,15 @@ class Binding(Registering):
         The same id again replaces the handler. A worker that provides it later takes it over, and nobody is told.
 
         Args:
-            trigger_type: A `RegisterTriggerTypeInput`, or a dict with its fields.
+            trigger_type: A `RegisterTriggerTypeInput`, or a dict with its fields; or its id, and the rest as keywords.
             handler: Is told of every binding once, and of its end; its methods may be async, or run in a thread. What it
                 raises refuses the binding, with the code of an `InvocationError` or ``trigger_registration_failed``. What
                 goes beyond 100,000 bindings is refused ``overloaded``. A class that derives from ``TriggerHandler[X]`` gets
                 configs that are an ``X``, any type that a function can take, and others are refused ``invalid_input``;
                 of that the type's `trigger_request_format` is made when it has none.
+            description: One line for people and models, beside an id.
+            trigger_request_format: JSON Schema of a binding's config, beside an id.
+            call_request_format: JSON Schema of the payload that functions get, beside an id.
             force: Take a type of the engine's own, such as ``cron``, in ``default``. All bindings to it are handed to this
                 worker, and wait for somebody else when it is gone (docs/engine.md, "Ownership").
 
@@ -118,7 +124,16 @@ class Binding(Registering):
             ClientClosed: The client is closed, or about to be: a drain has begun.
         """
         self._check_open()
-        wanted = build(RegisterTriggerTypeInput, trigger_type)
+        given = {
+            "description": description,
+            "trigger_request_format": trigger_request_format,
+            "call_request_format": call_request_format,
+        }
+        said = {name: value for name, value in given.items() if value is not None}
+        if isinstance(trigger_type, str):
+            wanted = build(RegisterTriggerTypeInput, id=trigger_type, **said)
+        else:
+            wanted = build(RegisterTriggerTypeInput, trigger_type, **said)
         provider = inspect_provider(wanted.id, handler)
         if wanted.trigger_request_format is None and provider.config_type is not None:
             wanted = attrs.evolve(wanted, trigger_request_format=provider.config_type.schema)
