@@ -10,11 +10,11 @@ import attrs
 
 from iii_trio._client.handles import Trigger
 from iii_trio._client.namespaces import target_namespace
-from iii_trio._client.registering import Registering, said
+from iii_trio._client.registering import Registering
 from iii_trio._client.trigger_types import TriggerTypeRef
 from iii_trio._handlers.providers import Providers, inspect_provider
 from iii_trio._session.registry import Registry
-from iii_trio._values.building import build
+from iii_trio._values.building import build, said
 from iii_trio._values.services import RegisterServiceInput
 from iii_trio._values.trigger_configs import CONFIGS, QUEUE, route_path, route_shape, types_of
 from iii_trio._values.trigger_types import RegisterTriggerTypeInput, TriggerHandler
@@ -129,11 +129,10 @@ class Binding(Registering):
             "trigger_request_format": trigger_request_format,
             "call_request_format": call_request_format,
         }
-        said = {name: value for name, value in given.items() if value is not None}
         if isinstance(trigger_type, str):
-            wanted = build(RegisterTriggerTypeInput, id=trigger_type, **said)
+            wanted = build(RegisterTriggerTypeInput, id=trigger_type, **said(given))
         else:
-            wanted = build(RegisterTriggerTypeInput, trigger_type, **said)
+            wanted = build(RegisterTriggerTypeInput, trigger_type, **said(given))
         provider = inspect_provider(wanted.id, handler)
         if wanted.trigger_request_format is None and provider.config_type is not None:
             wanted = attrs.evolve(wanted, trigger_request_format=provider.config_type.schema)

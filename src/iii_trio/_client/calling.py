@@ -19,7 +19,7 @@ from iii_trio._session.session import Session
 from iii_trio._session.trace import Trace
 from iii_trio._types.shape import UnknownType
 from iii_trio._types.table import Misfit, typed
-from iii_trio._values.building import build
+from iii_trio._values.building import build, said
 from iii_trio._values.requests import Action, TriggerActionVoid, TriggerRequest
 from iii_trio._wire.messages import EnqueueAction, InvokeFunction, VoidAction
 from iii_trio.errors import (
@@ -42,7 +42,7 @@ def as_request(request: str | TriggerRequest | Mapping[str, Any], keywords: Mapp
     Raises:
         ConfigurationError: A field is unknown, missing, said twice, or cannot have that value.
     """
-    given = {name: value for name, value in keywords.items() if value is not None}
+    given = said(keywords)
     if isinstance(request, str):
         return TriggerRequest(function_id=request, **given)
     return build(TriggerRequest, request, **given)

@@ -15,7 +15,7 @@ from iii_trio._client.namespaces import is_builtin
 from iii_trio._handlers.dispatch import Function
 from iii_trio._handlers.signature import inspect_handler, response_schema
 from iii_trio._options import OnConflict, OnConnectionLost
-from iii_trio._values.building import build
+from iii_trio._values.building import build, said
 from iii_trio._values.checks import is_number
 from iii_trio._values.functions import Format, RegisterFunctionInput
 from iii_trio._values.http import HttpInvocationConfig
@@ -193,11 +193,6 @@ class Registering(Calls):
         self._caller.check_open(None)
         if self._session.is_draining:
             raise ClientClosed("SHUTDOWN", "this client is about to end, and registers nothing new")
-
-
-def said(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords that were given."""
-    return {name: value for name, value in keywords.items() if value is not None}
 
 
 def _one_of(function_id: FunctionName | None, func: FunctionName | None) -> FunctionName:

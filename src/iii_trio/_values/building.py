@@ -35,6 +35,11 @@ def build(cls: type[T], given: T | Mapping[str, Any] | None = None, /, **keyword
     raise ConfigurationError(f"a {cls.__name__} is made from itself or a dict, not from {type(given).__name__}")
 
 
+def said(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The keywords that were given: those that are not None."""
+    return {name: value for name, value in keywords.items() if value is not None}
+
+
 def build_kind(kinds: Mapping[str, type[T]], given: T | Mapping[str, Any], what: str) -> T:
     """The value of one of several classes, which a dict tells apart by its ``type``.
 
