@@ -148,6 +148,22 @@ class Relay:
                         return
 
 
+class Turns(trio.abc.Instrument):
+    """Tells after which steps of the task that makes it others had their turn."""
+
+    def __init__(self) -> None:
+        self._task = trio.lowlevel.current_task()
+        self._had_one = False
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._had_one = self._had_one or task is self._task
+
+    def had_one(self) -> bool:
+        """Whether the task went to the back of the queue since it was asked last."""
+        had_one, self._had_one = self._had_one, False
+        return had_one
+
+
 @asynccontextmanager
 async def relayed(transport: str, buffer_size: int = 64) -> AsyncIterator[Relay]:
     """A channel for the length of a block, which ends all that is left of it."""

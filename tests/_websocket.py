@@ -12,6 +12,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -169,8 +170,9 @@ async def on_a_socket(nursery: trio.Nursery, pieces: Iterable[bytes], end: End) 
             while not request.endswith(b"\r\n\r\n"):
                 request += await stream.receive_some()
             await stream.send_all(upgrade(request))
-            for piece in pieces:
-                await stream.send_all(piece)
+            with suppress(trio.BrokenResourceError):  # a client that has heard enough goes
+                for piece in pieces:
+                    await stream.send_all(piece)
             if end == "reset":
                 stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             elif end == "open":

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-import attrs
 import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from iii_trio._channels.buffer import MAX_BYTES, MAX_MESSAGES
+from iii_trio._channels.buffer import MAX_BYTES, MAX_MESSAGES, TURN
 from iii_trio._channels.reader import MAX_READ_ALL
 from iii_trio.channel import ChannelReader
 from iii_trio.errors import (
@@ -24,7 +25,7 @@ from iii_trio.errors import (
     ConfigurationError,
     PayloadError,
 )
-from tests._relay import Relay, relayed
+from tests._relay import Relay, Turns, relayed
 from tests._websocket import BINARY, PING, TEXT, close, frame
 
 
@@ -45,30 +46,6 @@ async def test_a_reader_gives_what_was_written(relay: Relay, autojump_clock: Moc
     assert [chunk async for chunk in reader] == []
     with pytest.raises(ChannelEnded):
         await reader.receive()
-
-
-async def test_the_request_says_where_and_who(relay: Relay, autojump_clock: MockClock) -> None:
-    """The client's headers go along, and the key is not spelled out in anything that people see."""
-    await relay.reader().open()
-    (request,) = relay.requests
-    assert request.startswith(
-        "GET /ws/channels/6b1f0b0c-2f5b-4f0a-8f6e-2a54b1f6a001?key=s3cret%20key%2F%26&dir=read HTTP"
-    )
-    assert "X-Extra: e" in request
-    assert "s3cret" not in repr(relay.reader())
-
-
-async def test_an_end_is_opened_when_it_is_used(relay: Relay, autojump_clock: MockClock) -> None:
-    """Making a reader, and looking at it, takes nothing."""
-    reader = relay.reader()
-    assert reader.ref.direction == "read"
-    assert "not open" in repr(reader)
-    await wait_all_tasks_blocked()
-    assert relay.requests == []
-    await reader.open()
-    assert "not open" not in repr(reader)
-    await reader.open()
-    assert len(relay.requests) == 1
 
 
 async def test_read_all_reads_to_the_end(relay: Relay, autojump_clock: MockClock) -> None:
@@ -238,25 +215,6 @@ async def test_an_unknown_channel(relay: Relay, autojump_clock: MockClock) -> No
     assert len(relay.requests) == 1
 
 
-@pytest.mark.parametrize("status", [401, 500])
-async def test_any_other_refusal(relay: Relay, autojump_clock: MockClock, status: int) -> None:
-    """It is told, with what the server said."""
-    relay.status = status
-    with pytest.raises(ChannelBroken, match=str(status)):
-        await relay.reader().receive()
-
-
-async def test_an_engine_that_cannot_be_reached(relay: Relay, autojump_clock: MockClock) -> None:
-    """Is told in our words."""
-
-    async def fail() -> trio.abc.Stream:
-        raise OSError("no route")
-
-    relay.home.target = attrs.evolve(relay.home.target, open_stream=fail)
-    with pytest.raises(ChannelBroken, match="no route"):
-        await relay.reader().receive()
-
-
 async def test_a_client_that_is_gone(relay: Relay, autojump_clock: MockClock) -> None:
     """Nothing can be opened any more, and closing is quiet."""
     relay.home.nursery = None
@@ -309,11 +267,30 @@ async def test_a_slow_reader_stops_the_engine(relay: Relay, autojump_clock: Mock
 
 async def test_small_messages_are_bounded_too(relay: Relay, autojump_clock: MockClock) -> None:
     """By their number: a million empty ones have no bytes."""
+    total, written = 8 * MAX_MESSAGES, 0
+
+    async def write() -> None:
+        nonlocal written
+        async with relay.writer() as writer:
+            for _ in range(total):
+                await writer.write(b"")
+                written += 1
+
+    reader = relay.reader()
+    await reader.open()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await wait_all_tasks_blocked(0.01)
+        assert written < 6 * MAX_MESSAGES  # a buffer at each end, what is being sent, and what the other side holds
+        assert len([message async for message in reader]) == total
+
+
+async def test_what_was_received_at_once_waits_at_once(relay: Relay, autojump_clock: MockClock) -> None:
+    """Beyond the bound, since it is in memory anyway; and nothing is lost of it."""
     relay.extra = frame(TEXT) * (4 * MAX_MESSAGES) + close()
     reader = relay.reader()
     await reader.open()
     await wait_all_tasks_blocked()
-    assert len(reader._buffer) == MAX_MESSAGES
     assert len([text async for text in reader.messages()]) == 4 * MAX_MESSAGES
 
 
@@ -406,17 +383,120 @@ async def test_a_cancelled_read_loses_nothing(relay: Relay, autojump_clock: Mock
     assert steps > 20
 
 
-async def test_an_opening_that_was_cancelled_goes_on(relay: Relay, autojump_clock: MockClock) -> None:
-    """The end is not taken in vain."""
-    async with relay.writer() as writer:
-        await writer.write(b"1")
+async def full(relay: Relay, messages: Sequence[str | bytes]) -> ChannelReader:
+    """A reader whose buffer has these messages, and then the end."""
+    relay.extra = b"".join(
+        frame(BINARY, each) if isinstance(each, bytes) else frame(TEXT, each.encode()) for each in messages
+    )
+    relay.extra += close()
     reader = relay.reader()
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await reader.open()
-    assert scope.cancelled_caught
-    assert await reader.read_all() == b"1"
-    assert len(relay.requests) == 2
+    await reader.open()
+    await wait_all_tasks_blocked()
+    return reader
+
+
+async def test_what_is_there_shares_a_turn(relay: Relay, autojump_clock: MockClock) -> None:
+    """Iteration makes a checkpoint at the first and at least at every 17th message: 16 at most come at once."""
+    reader = await full(relay, [b"x"] * 100)
+    turns = Turns()
+    trio.lowlevel.add_instrument(turns)
+    shared = []
+    async for _ in reader:
+        shared.append(not turns.had_one())
+    trio.lowlevel.remove_instrument(turns)
+    assert len(shared) == 100
+    assert max(len(list(run)) for is_shared, run in itertools.groupby(shared) if is_shared) <= TURN
+    assert shared.count(True) > 50
+
+
+async def test_a_cancellation_stops_the_next_message(relay: Relay, autojump_clock: MockClock) -> None:
+    """Wherever in a turn it is, and nothing is lost."""
+    numbers = [bytes([number]) for number in range(3 * TURN)]
+    reader = await full(relay, numbers)
+    got = []
+    for number in numbers:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            got.append(await anext(reader))
+        assert scope.cancelled_caught
+        got.append(await anext(reader))
+        assert got[-1] == number
+    assert got == numbers
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_ways_of_reading_can_be_mixed(relay: Relay, autojump_clock: MockClock, seed: int) -> None:
+    """Whatever is used next goes on where the last one stopped, text in its place among the bytes."""
+    chance = random.Random(seed)
+    said: list[str | bytes] = []
+    for number in range(120):
+        kind = chance.randrange(8)
+        said.append(f"<{number}>" if kind == 0 else b"" if kind == 1 else f"{number} ".encode())
+    reader = await full(relay, said)
+    got: list[str | bytes] = []
+    reader.on_message(got.append)
+    ways: list[Callable[[], Any]] = [
+        lambda: anext(reader),
+        lambda: anext(reader),
+        lambda: anext(reader),
+        reader.receive,
+        reader.stream.receive_some,
+        lambda: reader.stream.receive_some(1),
+        lambda: anext(reader.messages()),
+    ]
+    while True:
+        try:
+            got.append(await chance.choice(ways)())
+        except PayloadError:
+            continue
+        except (ChannelEnded, StopAsyncIteration):
+            break
+    assert _joined(got) == _joined(said)
+
+
+def _joined(messages: Sequence[str | bytes]) -> list[str | bytes]:
+    runs = ((kind, list(run)) for kind, run in itertools.groupby((each for each in messages if each), type))
+    return [joined for kind, run in runs for joined in ([b"".join(run)] if kind is bytes else run)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", ["aclose", "abandon"])
+async def test_closing_forgets_what_iteration_had_ready(relay: Relay, autojump_clock: MockClock, way: str) -> None:
+    """And who iterates on is told."""
+    reader = await full(relay, [b"1", b"2", b"3"])
+    assert await anext(reader) == b"1"
+    if way == "aclose":
+        await reader.aclose()
+    else:
+        reader.abandon()
+    with pytest.raises(ChannelClosed):
+        await anext(reader)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda reader: reader.receive(),
+        lambda reader: reader.stream.receive_some(),
+        lambda reader: anext(reader.messages()),
+    ],
+)
+async def test_closing_in_the_middle_of_a_checkpoint(
+    relay: Relay, autojump_clock: MockClock, use: Callable[[ChannelReader], Any]
+) -> None:
+    """Who reads was about to get what is gone now, and is told that this end is closed."""
+    reader = await full(relay, [b"1", b"2", b"3"])
+    assert await anext(reader) == b"1"
+
+    class Closes(trio.abc.Instrument):
+        def after_task_step(self, task: trio.lowlevel.Task) -> None:
+            if reader._turn.is_taken:
+                reader.abandon()
+
+    closes = Closes()
+    trio.lowlevel.add_instrument(closes)
+    with pytest.raises(ChannelClosed):
+        await use(reader)
+    trio.lowlevel.remove_instrument(closes)
 
 
 async def test_every_coroutine_of_a_reader_checkpoints(relay: Relay, autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from iii_trio._channels.buffer import MAX_BYTES
+from iii_trio._channels.buffer import MAX_BYTES, TURN
 from iii_trio._channels.writer import PIECE
 from iii_trio.channel import ChannelWriter
 from iii_trio.errors import (
@@ -22,7 +23,7 @@ from iii_trio.errors import (
     ChannelTaken,
     PayloadError,
 )
-from tests._relay import Relay, relayed
+from tests._relay import Relay, Turns, relayed
 from tests._websocket import CLOSE, PING, close, frame
 
 
@@ -423,8 +424,6 @@ async def test_every_coroutine_of_a_writer_checkpoints(relay: Relay, autojump_cl
     with assert_checkpoints():
         await writer.write(b"")
     with assert_checkpoints():
-        await writer.write(b"x")
-    with assert_checkpoints():
         await writer.write(bytearray(100_000))
     with assert_checkpoints():
         await writer.send_message("x")
@@ -442,6 +441,43 @@ async def test_every_coroutine_of_a_writer_checkpoints(relay: Relay, autojump_cl
         await writer.stream.end()
     with assert_checkpoints():
         await writer.aclose()
+
+
+async def test_small_writes_share_a_turn(relay: Relay, autojump_clock: MockClock) -> None:
+    """The first makes a checkpoint, and at least every 17th, so at most 16 go in at once; so does one that has to wait."""
+    writer = relay.writer()
+    await writer.open()
+    turns = Turns()
+    trio.lowlevel.add_instrument(turns)
+    shared = []
+    for _ in range(100):
+        turns.had_one()
+        await writer.write(b"x")
+        shared.append(not turns.had_one())
+    assert not shared[0]
+    assert max(len(list(run)) for is_shared, run in itertools.groupby(shared) if is_shared) <= TURN
+    assert shared.count(True) > 50
+    turns.had_one()
+    with trio.move_on_after(5):
+        while True:
+            await writer.write(bytes(PIECE))
+            turns.had_one()
+    assert turns.had_one()
+    trio.lowlevel.remove_instrument(turns)
+
+
+@pytest.mark.parametrize("written", range(2 * TURN))
+async def test_a_cancellation_stops_the_next_write(relay: Relay, autojump_clock: MockClock, written: int) -> None:
+    """Wherever in a turn it is, and nothing of that one is sent."""
+    async with relay.writer() as writer:
+        with trio.CancelScope() as scope:
+            for _ in range(written):
+                await writer.write(b"x")
+            scope.cancel()
+            await writer.write(b"never")
+        assert scope.cancelled_caught
+        await writer.write(b"last")
+    assert await hear(relay) == [b"x"] * written + [b"last"]
 
 
 # ---- verified -------------------------------------------------------------------------------------------------------

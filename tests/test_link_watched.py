@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator
+from errno import ECONNRESET, EPIPE
+
 import pytest
 import trio
-from trio.testing import MockClock, memory_stream_pair
+from trio.testing import MockClock, assert_no_checkpoints, memory_stream_pair, wait_all_tasks_blocked
 
 from iii_trio._link.watched import WatchedStream
 from tests._hostile import CannotClose, Recorder
@@ -113,3 +120,137 @@ async def test_after_the_handshake_nothing_looks_like_a_refusal() -> None:
     await under.stream.receive_some()
     assert under.stream.refusal is None
     assert not under.stream.hopeless.is_set()
+
+
+# ---- past the stream ------------------------------------------------------------------------------------------------
+
+MIB = 1024 * 1024
+SOCKETS_ARE_FILES = pytest.mark.skipif(sys.platform == "win32", reason="a socket is no file there")
+
+
+class OnSockets:
+    """A watched socket, and its peer."""
+
+    def __init__(self, ours: trio.SocketStream, peer: trio.SocketStream) -> None:
+        self.socket = ours.socket
+        self.stream = WatchedStream(ours)
+        self.stream.upgraded = True
+        self.peer = peer
+
+    async def something_came(self) -> None:
+        """Wait until there is something to read, an end or a reset included."""
+        await trio.lowlevel.wait_readable(self.socket)
+
+    async def reset(self) -> None:
+        """Have the peer reset the connection, and wait until that came."""
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await self.peer.aclose()
+        await self.something_came()
+
+
+@pytest.fixture
+async def wired() -> AsyncIterator[OnSockets]:
+    """Both over loopback, for at most ten seconds."""
+    with trio.fail_after(10):
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with listener:
+            ours = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+            async with ours, await listener.accept() as peer:
+                yield OnSockets(ours, peer)
+
+
+@SOCKETS_ARE_FILES
+async def test_a_socket_is_sent_to_at_once(wired: OnSockets) -> None:
+    """Without a checkpoint, when it takes everything."""
+    with assert_no_checkpoints():
+        await wired.stream.send_eagerly(b"some")
+        await wired.stream.send_eagerly(b"thing")
+    assert await wired.peer.receive_some() in (b"some", b"something")
+
+
+async def test_a_socket_that_is_full_is_waited_for(wired: OnSockets) -> None:
+    """It takes a part, and the rest when its peer reads; one that takes nothing gets everything then."""
+    data = os.urandom(16 * MIB)
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        for piece in (data, b"and more"):
+            await wired.stream.send_eagerly(piece)
+            sent += 1
+
+    received = bytearray()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await wait_all_tasks_blocked()
+        assert sent == 0
+        while len(received) < len(data) + 8:
+            received += await wired.peer.receive_some()
+    assert received == data + b"and more"
+
+
+@SOCKETS_ARE_FILES
+async def test_what_a_socket_has_is_received_at_once(wired: OnSockets) -> None:
+    """At most as much as was asked for, and nothing when there is nothing; when it came is noted."""
+    assert wired.stream.receive_nowait(10) == b""
+    await wired.peer.send_all(b"abc")
+    await wired.something_came()
+    wired.stream.last_received = -1.0
+    assert wired.stream.receive_nowait(2) == b"ab"
+    assert wired.stream.last_received > 0
+    assert wired.stream.receive_nowait(2) == b"c"
+    assert wired.stream.receive_nowait(2) == b""
+    assert not wired.stream.ended
+
+
+async def test_the_end_is_left_to_who_waits_for_it(wired: OnSockets) -> None:
+    """It can be seen as often as one looks."""
+    await wired.peer.aclose()
+    await wired.something_came()
+    assert wired.stream.receive_nowait(10) == b""
+    assert not wired.stream.ended
+    assert await wired.stream.receive_some(10) == b""
+    assert wired.stream.ended
+    assert wired.stream.fault is None
+
+
+@SOCKETS_ARE_FILES
+async def test_a_reset_is_kept_for_who_waits(wired: OnSockets) -> None:
+    """A socket says it once: its words are kept, and who receives next finds the end."""
+    await wired.reset()
+    assert wired.stream.receive_nowait(10) == b""
+    assert wired.stream.ended
+    fault = wired.stream.fault
+    assert fault is not None
+    assert os.strerror(ECONNRESET) in fault
+    assert await wired.stream.receive_some(10) == b""
+    assert wired.stream.fault == fault
+
+
+async def test_a_reset_comes_out_of_sending(wired: OnSockets) -> None:
+    """With its words."""
+    await wired.reset()
+    with pytest.raises(trio.BrokenResourceError):
+        await wired.stream.send_eagerly(b"x")
+    assert wired.stream.ended
+    assert wired.stream.fault is not None
+    assert any(os.strerror(number) in wired.stream.fault for number in (ECONNRESET, EPIPE))
+
+
+async def test_a_socket_that_we_closed(wired: OnSockets) -> None:
+    """Has nothing, takes nothing, and is nobody's fault."""
+    await wired.stream.aclose()
+    assert wired.stream.receive_nowait(10) == b""
+    with pytest.raises(trio.ClosedResourceError):
+        await wired.stream.send_eagerly(b"x")
+    assert wired.stream.fault is None
+
+
+async def test_what_is_no_socket_is_not_passed_by() -> None:
+    """It gets what is sent in its own way, and has nothing without waiting; so has TLS, whose bytes are no one else's."""
+    under = Under()
+    await under.stream.send_eagerly(b"x")
+    assert under.wire.writes == [b"x"]
+    await under.peer.send_all(b"there")
+    assert under.stream.receive_nowait(10) == b""
+    assert await under.stream.receive_some(10) == b"there"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from errno import ECONNRESET
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -9,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from iii_trio._link.transport import LinkLost
 from iii_trio._link.websockets import WebsocketsTransport
 from tests._hostile import Recorder
-from tests._websocket import BINARY, CLOSE, CONT, PING, PONG, TEXT, Script, close, frame
+from tests._websocket import BINARY, CLOSE, CONT, PING, PONG, TEXT, Script, close, frame, on_a_socket, parse, upgrade
 from tests.test_link_transport import LIMIT, hear, opened
 
 MIB = 1024 * 1024
@@ -134,3 +138,107 @@ async def test_a_breach_during_the_goodbye(autojump_clock: MockClock) -> None:
         script.say(frame(3))
         await wait_all_tasks_blocked()
         assert script.closed
+
+
+# ---- a flood --------------------------------------------------------------------------------------------------------
+
+FLOOD_FRAME = 10_000
+
+
+def flood(count: int) -> tuple[list[str | bytes], bytes]:
+    """Messages of either kind, and their frames."""
+    messages: list[str | bytes] = [
+        f"{number:>{FLOOD_FRAME}}" if number % 3 else b"%*d" % (FLOOD_FRAME, number) for number in range(count)
+    ]
+    frames = (frame(TEXT, each.encode()) if isinstance(each, str) else frame(BINARY, each) for each in messages)
+    return messages, b"".join(frames)
+
+
+async def test_a_flood_comes_out_whole() -> None:
+    """In order, and more of it at once than was asked of the socket at first."""
+    messages, said = flood(600)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            stream = await on_a_socket(nursery, [said], "end")
+            async with opened(WebsocketsTransport, stream, limit=FLOOD_FRAME) as transport:
+                heard: list[str | bytes] = []
+                most = 0
+                while len(heard) < len(messages):
+                    await wait_all_tasks_blocked()  # until the peer has said all that can be said
+                    batch = await transport.receive()
+                    most = max(most, len(batch))
+                    heard += batch
+                assert heard == messages
+                assert (await hear(transport))[0] == []
+    assert sys.platform == "win32" or most * FLOOD_FRAME > 2 * 65536
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        pytest.param(close(1001), "code 1001", id="a Close"),
+        pytest.param(frame(3), "broke the rules", id="a breach"),
+        pytest.param(frame(TEXT, b"\xff"), "no UTF-8", id="no text"),
+        pytest.param(frame(TEXT, bytes(FLOOD_FRAME + 1)), "more than", id="too large"),
+        pytest.param(b"", "without a Close", id="the end"),
+    ],
+)
+@pytest.mark.parametrize("count", [5, 9, 13, 14, 40])
+async def test_an_end_in_the_middle_of_a_flood(count: int, last: bytes, words: str) -> None:
+    """What came before it is heard, then how it ended; what comes behind it is not."""
+    messages, said = flood(count)
+    behind = flood(20)[1] if last else b""
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            stream = await on_a_socket(nursery, [said + last + behind], "end")
+            async with opened(WebsocketsTransport, stream, limit=FLOOD_FRAME) as transport:
+                await wait_all_tasks_blocked()
+                heard, loss = await hear(transport)
+    assert heard == messages
+    assert words in loss
+
+
+async def test_a_reset_in_the_middle_of_a_flood() -> None:
+    """What came before it is heard in order, and the loss has its words."""
+    messages, said = flood(200)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            stream = await on_a_socket(nursery, [said], "reset")
+            async with opened(WebsocketsTransport, stream, limit=FLOOD_FRAME) as transport:
+                heard, loss = await hear(transport)
+    assert heard == messages[: len(heard)]
+    assert os.strerror(ECONNRESET) in loss
+
+
+async def test_large_frames_go_one_by_one(autojump_clock: MockClock) -> None:
+    """Joined they would be copied once more; small ones before and behind go with them, and everything keeps its order."""
+    script = Script(end="open")
+    async with opened(WebsocketsTransport, script) as transport:
+        await transport.write([b"a", b"b" * 65_536, b"c" * 65_536, "d" * 65_536, b"e", "f"])
+        assert script.writes == 4
+    assert b"".join(each.payload[:1] for each in script.frames()) == b"abcdef"
+
+
+async def test_large_frames_over_a_socket() -> None:
+    """Past trio's stream they arrive whole, also when the socket is full in between and a part of one is on the wire."""
+    messages = [os.urandom(size) for size in [65_536, 10, 65_530, 300_000] * 30]
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    heard = bytearray()
+
+    async def serve() -> None:
+        async with await listener.accept() as peer:
+            request = b""
+            while not request.endswith(b"\r\n\r\n"):
+                request += await peer.receive_some()
+            await peer.send_all(upgrade(request))
+            await wait_all_tasks_blocked()
+            async for data in peer:
+                heard.extend(data)
+
+    with trio.fail_after(30):
+        async with listener, trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            stream = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+            async with opened(WebsocketsTransport, stream) as transport:
+                await transport.write(messages)
+    assert [each.payload for each in parse(heard)] == messages

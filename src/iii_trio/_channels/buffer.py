@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -11,24 +12,25 @@ import trio
 MAX_MESSAGES: Final = 256
 """Messages that wait at one end of a channel. Small ones share a system call by waiting together."""
 
-MAX_BYTES: Final = 512 * 1024
+MAX_BYTES: Final = 1024 * 1024
 """Bytes that wait there; a larger message waits alone."""
+
+TURN: Final = 16
+"""Messages that a task moves between two turns of the others (docs/decisions.md, "Messages share a turn of the loop")."""
 
 
 @attrs.define(eq=False)
 class Buffer:
     """What waits, in order. Who puts in looks for room first, and who takes out looks whether it is empty."""
 
-    _messages: deque[str | bytes] = attrs.field(factory=deque, init=False)
+    messages: deque[str | bytes] = attrs.field(factory=deque, init=False)
+    """To look at; only the methods change it."""
+
     _size: int = attrs.field(default=0, init=False)
-    news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-    """Where to wait for something; the owner wakes it too when there is an end."""
-
-    room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-    """Where to wait for room; likewise."""
-
-    def __len__(self) -> int:
-        return len(self._messages)
+    _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+    _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
+    _somebody_waits: bool = attrs.field(default=False, init=False)
+    """Whether a parking lot has to be asked, which takes longer than to look here."""
 
     @property
     def size(self) -> int:
@@ -38,41 +40,68 @@ class Buffer:
     @property
     def is_full(self) -> bool:
         """Whether nothing more should be put in."""
-        return len(self._messages) >= MAX_MESSAGES or self._size >= MAX_BYTES
+        return len(self.messages) >= MAX_MESSAGES or self._size >= MAX_BYTES
 
     def put(self, message: str | bytes) -> None:
         """Add a message, whatever its size."""
-        self._messages.append(message)
+        self.messages.append(message)
         self._size += len(message)
-        if self.news:
-            self.news.unpark_all()
+        if self._somebody_waits:
+            self._news.unpark_all()
 
-    @property
-    def first(self) -> str | bytes | None:
-        """The oldest message, which stays; None when there is none."""
-        return self._messages[0] if self._messages else None
+    def put_all(self, messages: Sequence[str | bytes]) -> None:
+        """Add messages that are in memory anyway, so whatever their number and size."""
+        self.messages.extend(messages)
+        self._size += sum(map(len, messages))
+        if self._somebody_waits:
+            self._news.unpark_all()
 
     def take(self) -> str | bytes:
         """Take the oldest message. Who waits for room is woken when half of it is free, and not for each message."""
-        message = self._messages.popleft()
+        message = self.messages.popleft()
         self._size -= len(message)
-        if self.room and len(self._messages) <= MAX_MESSAGES // 2 and self._size <= MAX_BYTES // 2:
-            self.room.unpark_all()
+        self._wake_for_room()
         return message
+
+    def take_binary(self, most: int) -> list[bytes]:
+        """Take binary messages from the front, until the next is text, or `most` are taken."""
+        messages, taken = self.messages, list[bytes]()
+        while messages and len(taken) < most and isinstance(message := messages[0], bytes):
+            messages.popleft()
+            taken.append(message)
+        self._size -= sum(map(len, taken))
+        self._wake_for_room()
+        return taken
 
     def take_all(self) -> list[str | bytes]:
         """Take everything."""
-        messages = list(self._messages)
+        messages = list(self.messages)
         self.clear()
         return messages
 
     def clear(self) -> None:
         """Forget everything."""
-        self._messages.clear()
+        self.messages.clear()
         self._size = 0
         self.wake()
 
+    async def wait_news(self) -> None:
+        """Wait until something is put in, or until `wake`; there is always a checkpoint."""
+        self._somebody_waits = True
+        await self._news.park()
+
+    async def wait_room(self) -> None:
+        """Wait until half of the room is free, or until `wake`; there is always a checkpoint."""
+        self._somebody_waits = True
+        await self._room.park()
+
+    def _wake_for_room(self) -> None:
+        if self._somebody_waits and len(self.messages) <= MAX_MESSAGES // 2 and self._size <= MAX_BYTES // 2:
+            self.wake()
+
     def wake(self) -> None:
         """Have everybody look again: something has changed that is not in here."""
-        self.news.unpark_all()
-        self.room.unpark_all()
+        if self._somebody_waits:
+            self._somebody_waits = False
+            self._news.unpark_all()
+            self._room.unpark_all()

@@ -106,7 +106,7 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
         if self._is_started:
             self._is_closed = True
             self._give_up()
-            self._buffer.clear()
+            self._forget()
 
     async def open(self) -> None:
         """Take this end now. Everything else here does so by itself; it is for those who must not come too late.
@@ -122,7 +122,7 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
         self._start()
         while not self._is_open:
             self._check()
-            await self._buffer.news.park()
+            await self._buffer.wait_news()
         await trio.lowlevel.checkpoint()
 
     def _start(self) -> None:
@@ -135,6 +135,10 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
             raise ChannelClosed("the client is closed, and with it its channels")
         self._is_started = True
         self._home.nursery.start_soon(self._run, name=f"iii channel {self._ref.direction} {self._ref.channel_id}")
+
+    def _forget(self) -> None:
+        """Forget what waits here."""
+        self._buffer.clear()
 
     def _give_up(self) -> None:
         """Let the socket go at once; one that is being opened as soon as it is.

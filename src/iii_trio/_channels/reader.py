@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import operator
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from iii_trio._channels.buffer import TURN
 from iii_trio._channels.end import BARE, NORMAL, ChannelEnd, Home, Turn
 from iii_trio._channels.trailer import Tally
 from iii_trio._link.transport import LinkLost, Transport
@@ -36,15 +38,11 @@ MAX_READ_ALL: Final = 64 * 1024 * 1024
 """Bytes that `ChannelReader.read_all` takes when nobody says how many."""
 
 
-_MAX_UNYIELDED: Final = 32
-"""Messages that iteration gives out before it lets others run, which costs more than a small message does."""
-
-
 class ChannelReader(ChannelEnd):
     """Reads what the writer of a channel sends: bytes by iteration, text on the side.
 
     It is opened at the first use, and then everything is read in order, by one task at a time. A slow reader stops the
-    writer: half a MiB waits here, and what the engine's buffer and TCP hold.
+    writer: a MiB waits here, and what the engine's buffer and TCP hold.
 
     Source: the references' ``ChannelReader``.
     """
@@ -55,9 +53,10 @@ class ChannelReader(ChannelEnd):
         self._listeners: list[Callable[[str], object]] = []
         self._tally = Tally() if ref.verified else None
         self._has_ended = False
-        self._rest = b""
+        self._ready: deque[bytes] = deque()
+        """What was taken from the buffer, and is to be given out before the rest of it; of the first a part may be gone."""
+
         self._received = 0
-        self._unyielded = _MAX_UNYIELDED
         self.skipped_messages: int = 0
         """Text messages that were passed over, since bytes were read and nobody listened."""
 
@@ -72,17 +71,16 @@ class ChannelReader(ChannelEnd):
         return self
 
     async def __anext__(self) -> bytes:
-        """The next binary message; see `receive`."""
-        if self._unyielded < _MAX_UNYIELDED:
+        """The next binary message; see `receive`. Others have their turn at every 17th at the latest."""
+        if self._ready and not self._turn.is_taken:
             await trio.lowlevel.checkpoint_if_cancelled()
-            if (ready := self._take_ready()) is not None:
-                self._unyielded += 1
-                return ready
-        self._unyielded = 0
+            return self._ready.popleft()
         try:
-            return await self.receive()
+            message = await self.receive()
         except ChannelEnded:
             raise StopAsyncIteration from None
+        self._prepare()
+        return message
 
     async def receive(self) -> bytes:
         """Wait for the next binary message, as the writer sent it. Text on the way goes to the listeners.
@@ -97,11 +95,8 @@ class ChannelReader(ChannelEnd):
 
         Cancelling it is safe: nothing is lost.
         """
-        await trio.lowlevel.checkpoint()
-        if (ready := self._take_ready()) is not None:
-            return ready
         with self._turn:
-            return await self._take_rest() or await self._next_bytes()
+            return await self._next_bytes()
 
     async def read_all(self, max_bytes: int = MAX_READ_ALL) -> bytes:
         """Read the bytes up to the end, at most `max_bytes` of them.
@@ -159,8 +154,7 @@ class ChannelReader(ChannelEnd):
             with suppress(ChannelClosed):  # there may be no client any more
                 self._start()
             self._is_closed = True
-            self._rest = b""
-            self._buffer.clear()
+            self._forget()
             self._give_up()
         await trio.lowlevel.checkpoint()
 
@@ -168,12 +162,10 @@ class ChannelReader(ChannelEnd):
         buffer, tally = self._buffer, self._tally
         try:
             while True:
-                for message in await transport.receive():
-                    while buffer.is_full:
-                        await buffer.room.park()
-                    if tally is not None and not tally.take(message):
-                        continue
-                    buffer.put(message)
+                messages = await transport.receive()
+                while buffer.is_full:
+                    await buffer.wait_room()
+                buffer.put_all(messages if tally is None else [*filter(tally.take, messages)])
         except LinkLost as loss:
             if transport.close_code not in (NORMAL, BARE):
                 self._lose(loss)
@@ -183,31 +175,33 @@ class ChannelReader(ChannelEnd):
                 self._has_ended = True
                 buffer.wake()
 
-    def _take_ready(self) -> bytes | None:
-        """The next binary message, when it is the next of all and nobody else reads; None otherwise."""
-        message = self._buffer.first
-        if not isinstance(message, bytes) or self._rest or self._turn.is_taken:
-            return None
-        self._received += len(message)
-        self._buffer.take()
-        return message
+    def _prepare(self) -> None:
+        """Make ready what iteration gives out without waiting, once the others had their turn."""
+        if not self._ready:
+            self._ready.extend(self._buffer.take_binary(TURN))
+            self._received += sum(map(len, self._ready))
 
     async def _next(self) -> str | bytes:
         """The next message of either kind."""
-        await trio.lowlevel.checkpoint()
-        self._start()
         buffer = self._buffer
-        while not buffer:
+        if buffer.messages or self._has_ended or self._is_closed or self._fault is not None:
+            await trio.lowlevel.checkpoint()
+        self._start()
+        while not buffer.messages:
             if self._has_ended and not self._is_closed:
                 raise ChannelEnded("everything was read")
             self._check()
-            await buffer.news.park()
+            await buffer.wait_news()
         message = buffer.take()
         if isinstance(message, bytes):
             self._received += len(message)
         return message
 
     async def _next_bytes(self) -> bytes:
+        if self._ready:
+            await trio.lowlevel.checkpoint()
+            if self._ready:  # nobody has closed this end meanwhile
+                return self._ready.popleft()
         while True:
             message = await self._next()
             if isinstance(message, bytes):
@@ -219,6 +213,10 @@ class ChannelReader(ChannelEnd):
             for listener in self._listeners:
                 listener(message)
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._ready.clear()
+
     def _on_finish(self) -> None:
         if not self._has_ended:
             super()._on_finish()
@@ -229,30 +227,25 @@ class ChannelReader(ChannelEnd):
     async def _receive_some(self, max_bytes: int | None) -> bytes:
         with self._turn:
             try:
-                data = await self._take_rest()
-                while not data:  # an empty message is no end
-                    data = await self._next_bytes()
+                while not (data := await self._next_bytes()):  # an empty message is no end
+                    pass
             except ChannelEnded:
                 return b""
-            if max_bytes is not None:
-                data, self._rest = data[:max_bytes], data[max_bytes:]
+            if max_bytes is not None and len(data) > max_bytes:
+                self._ready.appendleft(data[max_bytes:])
+                data = data[:max_bytes]
             return data
-
-    async def _take_rest(self) -> bytes:
-        """What somebody has left over of a message."""
-        if not self._rest:
-            return b""
-        await trio.lowlevel.checkpoint()
-        rest, self._rest = self._rest, b""
-        return rest
 
     async def _next_text(self) -> str:
         with self._turn:
-            message = await self._next()
-            if isinstance(message, bytes):
-                self._rest += message
-                raise PayloadError("bytes came where text was expected; read them, and take text with on_message")
-            return message
+            if self._ready:
+                await trio.lowlevel.checkpoint()
+            if not self._ready:
+                message = await self._next()
+                if isinstance(message, str):
+                    return message
+                self._ready.append(message)
+            raise PayloadError("bytes came where text was expected; read them, and take text with on_message")
 
 
 @attrs.frozen

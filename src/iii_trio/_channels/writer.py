@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from iii_trio._channels.buffer import TURN
 from iii_trio._channels.end import BARE, NORMAL, ChannelEnd, Home, Turn
 from iii_trio._channels.trailer import Tally
 from iii_trio._link.transport import LinkLost, Transport
@@ -27,7 +28,7 @@ _UNFINISHED: Final = "the link ended before the engine had taken everything, as 
 class ChannelWriter(ChannelEnd):
     """Sends bytes and text to the reader of a channel.
 
-    It is opened at the first use. What is written waits in a buffer of half a MiB for its turn on the socket, and a reader
+    It is opened at the first use. What is written waits in a buffer of a MiB for its turn on the socket, and a reader
     that is slow makes `write` wait. Only `aclose` tells that everything arrived at the engine.
 
     Leaving ``async with writer`` closes it. When the block raises or is cancelled the end is given up instead, so that a
@@ -39,6 +40,9 @@ class ChannelWriter(ChannelEnd):
     def __init__(self, home: Home, ref: StreamChannelRef) -> None:
         super().__init__(home, ref)
         self._lock = trio.Lock()
+        self._moved = TURN
+        """Messages since others had their turn. The first waits for one, as a lone one does."""
+
         self._tally = Tally() if ref.verified else None
         self._is_ended = False
         self._was_told = False
@@ -72,7 +76,8 @@ class ChannelWriter(ChannelEnd):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, as one message or in messages of 64 KiB. It waits while the buffer is full.
 
-        Tasks may write at once: one waits for the other.
+        Tasks may write at once: one waits for the other. While there is room, at most 16 messages go in before other tasks
+        have their turn (docs/decisions.md, "Messages share a turn of the loop").
 
         Raises:
             PayloadError: It is text, or anything else but bytes. Nothing was sent.
@@ -84,14 +89,25 @@ class ChannelWriter(ChannelEnd):
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise PayloadError(f"write takes bytes, not {type(data).__name__}; send_message takes text")
-        await trio.lowlevel.checkpoint()
-        if self._is_ready and len(data) <= PIECE and isinstance(data, bytes):
-            self._add(data)
-            return
+        if isinstance(data, bytes) and len(data) <= PIECE:
+            if self._moved < TURN:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                self._moved = 0
+                await trio.lowlevel.checkpoint()
+            if self._is_ready:
+                self._moved += 1
+                self._add(data)
+                return
         async with self._lock:
             with memoryview(data) as view, view.cast("B") as octets:
                 for begin in range(0, max(len(octets), 1), PIECE):
                     await self._put(bytes(octets[begin : begin + PIECE]))
+
+    async def _write_and_yield(self, data: bytes | bytearray | memoryview) -> None:
+        """Write, and give others their turn each time, as trio's streams have to."""
+        self._moved = TURN
+        await self.write(data)
 
     async def send_message(self, text: str) -> None:
         """Send one text message, which keeps its place among the bytes.
@@ -165,7 +181,7 @@ class ChannelWriter(ChannelEnd):
             await self.open()
         self._check()
         while self._buffer.is_full:
-            await self._buffer.room.park()
+            await self._buffer.wait_room()
             self._check()
         self._add(message)
 
@@ -186,7 +202,7 @@ class ChannelWriter(ChannelEnd):
             await self.open()
         self._check()
         while self._buffer.is_full:
-            await self._buffer.room.park()
+            await self._buffer.wait_room()
             self._check()
 
     def _check(self) -> None:
@@ -228,7 +244,7 @@ class ChannelWriter(ChannelEnd):
                 elif self._is_closed:
                     return True
                 else:
-                    await buffer.news.park()
+                    await buffer.wait_news()
         except LinkLost:  # the other task hears how, and it may be more than this one was told
             return False
 
@@ -239,8 +255,8 @@ class ChannelWriter(ChannelEnd):
         two.
         """
         waiting = 0
-        while waiting < len(self._buffer) and self._buffer.size < PIECE and not self._buffer.is_full:
-            waiting = len(self._buffer)
+        while waiting < len(self._buffer.messages) and self._buffer.size < PIECE and not self._buffer.is_full:
+            waiting = len(self._buffer.messages)
             await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
 
@@ -271,19 +287,19 @@ class WritableStream(trio.abc.SendStream):
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; see `ChannelWriter.write`, and as the class says."""
-        await self._writer.write(data)
+        await self._writer._write_and_yield(data)
 
     async def end(self, data: bytes | bytearray | memoryview | None = None) -> None:
         """Send the last bytes, if there are any, and end the stream; see `ChannelWriter.aclose`, and as the class says."""
         if data is not None:
-            await self._writer.write(data)
+            await self._writer._write_and_yield(data)
         await self._writer.aclose()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; of none there is no message. See `trio.abc.SendStream`, and as the class says."""
         with self._turn:
             if len(data):
-                await self._writer.write(data)
+                await self._writer._write_and_yield(data)
             else:
                 await self._writer._wait_room()
 

@@ -7,7 +7,9 @@ below may be anybody's, so whatever it raises becomes one of trio's two words.
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
 from typing import Final
 
 import trio
@@ -60,6 +62,19 @@ class WatchedStream(trio.abc.Stream):
         except Exception as error:
             raise self.broken(_words(error)) from error
 
+    async def send_eagerly(self, data: bytes) -> None:
+        """Send, with no checkpoint when a socket takes everything at once; who sends on and on makes one of his own."""
+        sent = 0
+        if (descriptor := self._descriptor) >= 0:
+            try:
+                sent = os.write(descriptor, data)
+            except BlockingIOError:
+                pass
+            except OSError as error:  # the socket says it once
+                raise self.broken(_words(error)) from error
+        if sent < len(data):
+            await self.send_all(memoryview(data)[sent:] if sent else data)
+
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream`."""
         await self._inner.wait_send_all_might_not_block()
@@ -80,6 +95,28 @@ class WatchedStream(trio.abc.Stream):
         if not self.upgraded:
             self._look_for_refusal(data)
         return data
+
+    def receive_nowait(self, max_bytes: int) -> bytes:
+        """What a socket has already; nothing when that is nothing, the end, or not to be had without waiting."""
+        if (descriptor := self._descriptor) < 0:
+            return b""
+        try:
+            data = os.read(descriptor, max_bytes)
+        except BlockingIOError:
+            return b""
+        except OSError as error:  # likewise; who receives next sees the end
+            self.broken(_words(error))
+            return b""
+        if data:
+            self.last_received = trio.current_time()
+        return data
+
+    @property
+    def _descriptor(self) -> int:
+        """The file that the socket is, to pass by trio's streams (docs/decisions.md, "Large frames"); -1 when it is none."""
+        if sys.platform == "win32" or not isinstance(self._inner, trio.SocketStream):
+            return -1
+        return self._inner.socket.fileno()
 
     async def aclose(self) -> None:
         """Close the inner stream."""

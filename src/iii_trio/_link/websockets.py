@@ -27,15 +27,21 @@ logger = logging.getLogger("iii_trio")
 
 _RECEIVE_BYTES: Final = 64 * 1024
 
-_FLOOD_BYTES: Final = 256 * 1024
-"""What is asked of a stream that has just given all that was asked, as that of a channel does."""
+_FLOOD: Final = 8
+"""How often a socket that has given all that was asked is asked for more, before the messages are handed on. Asking for more
+at once would cost more, since it would not stay in the processor's cache."""
 
-_SEND_BYTES: Final = 128 * 1024
-"""When so much was written the stream gets it: more would fall out of the processor's cache meanwhile."""
+_SEND_BYTES: Final = 64 * 1024
+"""When so much was written the stream gets it. A frame of that size goes alone, and is not copied once more."""
 
 # The library counts a control frame between two fragments as part of the message. What it allows above our limit is room
 # for one, so that a ping cannot end a message which is just large enough; the limit itself is checked here.
 _CONTROL_FRAME: Final = 125
+
+# As an attribute of its class a member of an enumeration takes longer to look up.
+_TEXT: Final = Opcode.TEXT
+_BINARY: Final = Opcode.BINARY
+_DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 # The library's logger would write headers and payloads to whoever listens at DEBUG, and the login is a header.
 _SILENT: Final = logging.Logger("iii_trio.websockets", logging.CRITICAL + 1)
@@ -60,7 +66,6 @@ class WebsocketsTransport(Transport):
         """The fragments of a message that has not ended."""
 
         self._is_text = True
-        self._receive_bytes = _RECEIVE_BYTES
         self._early: list[str | bytes] = []
         """Messages that came in one piece with the end of the handshake."""
 
@@ -135,13 +140,12 @@ class WebsocketsTransport(Transport):
         with self._sending():
             for message in messages:
                 if size >= _SEND_BYTES:
-                    await self._flush()
+                    await self._stream.send_eagerly(self._encoded())
                     size = 0
-                send, data = (
-                    (protocol.send_text, message.encode())
-                    if isinstance(message, str)
-                    else (protocol.send_binary, message)
-                )
+                if isinstance(message, bytes):
+                    send, data = protocol.send_binary, message
+                else:
+                    send, data = protocol.send_text, message.encode()
                 if len(data) <= MAX_FRAME_SIZE:
                     send(data)
                     size += len(data)
@@ -170,17 +174,32 @@ class WebsocketsTransport(Transport):
             return early
         while self._verdict is None and protocol.state is State.OPEN:
             try:
-                data = await self._stream.receive_some(self._receive_bytes)
+                data = await self._stream.receive_some(_RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 break
-            self._receive_bytes = _RECEIVE_BYTES if len(data) < _RECEIVE_BYTES else _FLOOD_BYTES
-            if data:
-                protocol.receive_data(data)
-            else:
-                protocol.receive_eof()
-            if messages := self._take(protocol.events_received()):
+            if messages := self._digest(data) + self._take_flood(len(data)):
                 return messages
         raise self._loss()
+
+    def _digest(self, data: bytes | bytearray) -> list[str | bytes]:
+        """The messages that these bytes complete; no bytes are the end."""
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        return self._take(self._protocol.events_received())
+
+    def _take_flood(self, size: int) -> list[str | bytes]:
+        """The messages in what a socket has besides, when the last bytes were as many as were asked for."""
+        messages: list[str | bytes] = []
+        for _ in range(_FLOOD):
+            if size < _RECEIVE_BYTES or self._verdict is not None or self._protocol.state is not State.OPEN:
+                break
+            data = self._stream.receive_nowait(_RECEIVE_BYTES)
+            size = len(data)
+            if data:
+                messages += self._digest(data)
+        return messages
 
     async def aclose(self) -> None:
         """See `Transport`. After a Close of the peer, or what no peer may send, nobody is waited for."""
@@ -213,21 +232,27 @@ class WebsocketsTransport(Transport):
             self._protocol.send_continuation(rest[begin:end], fin=end >= len(message))
 
     async def _flush(self) -> None:
+        await self._stream.send_all(self._encoded())
+
+    def _encoded(self) -> bytes:
+        """What is to be sent, in one piece; taken out."""
         data = b"".join([*self._unasked, *self._protocol.data_to_send()])
         self._unasked.clear()
         self._unasked_bytes = 0
-        await self._stream.send_all(data)
+        return data
 
     def _take(self, events: list[Event]) -> list[str | bytes]:
         """The messages among what the codec has found; what it wants to answer is left to the writer."""
         messages: list[str | bytes] = []
         try:
             for frame in cast("list[Frame]", events):
-                if frame.opcode is Opcode.TEXT and frame.fin and len(frame.data) <= self._max_message_size:
-                    messages.append(str(frame.data, "utf-8"))
-                elif frame.opcode is Opcode.BINARY and frame.fin and len(frame.data) <= self._max_message_size:
-                    messages.append(bytes(frame.data))
-                elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and self._put_together(frame):
+                opcode, data = frame.opcode, frame.data
+                is_whole = frame.fin and len(data) <= self._max_message_size
+                if is_whole and opcode is _TEXT:
+                    messages.append(str(data, "utf-8"))
+                elif is_whole and opcode is _BINARY:
+                    messages.append(bytes(data))
+                elif opcode in _DATA and self._put_together(frame):
                     messages.append(self._end_message())
         except LinkLost as verdict:
             self._give_up(CloseCode.MESSAGE_TOO_BIG, verdict)
