@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -203,6 +204,24 @@ async def test_a_channel_has_two_ends_and_their_refs(iii: III) -> None:
         assert refs[0].channel_id == refs[1].channel_id
         ids.add(refs[0].channel_id)
     assert len(ids) == 2
+
+
+@within(30)
+async def test_tcp_asks_on_both_ends(iii: III, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine never pings on them, and a reader sends nothing."""
+    streams: list[trio.SocketStream] = []
+    open_tcp_stream = trio.open_tcp_stream
+
+    async def noted(host: str, port: int) -> trio.SocketStream:
+        streams.append(await open_tcp_stream(host, port))
+        return streams[-1]
+
+    monkeypatch.setattr(trio, "open_tcp_stream", noted)
+    channel = await iii.create_channel()
+    await channel.reader.open()
+    await channel.writer.open()
+    assert len(streams) == 2
+    assert all(stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for stream in streams)
 
 
 @within(30)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
+from iii_trio import InitOptions
 from iii_trio._link.choice import find_transport
-from iii_trio._link.connect import Target, connect, is_fatal
+from iii_trio._link.connect import KEEPALIVE, Target, connect, is_fatal
 from iii_trio._link.transport import ConnectFailed, OpenStream
 from iii_trio._wire.urls import parse_url
 from iii_trio.errors import (
@@ -21,7 +23,7 @@ from iii_trio.errors import (
     IIIError,
     RegistrationRejectedError,
 )
-from tests._hostile import AnswersHttp, SpeaksSmtp, listen, unused_port
+from tests._hostile import AnswersHttp, Engine, SpeaksSmtp, listen, unused_port
 
 
 def target(url: str = "ws://engine.invalid", *, open_stream: OpenStream | None = None, **options: Any) -> Target:
@@ -141,3 +143,42 @@ def test_secrets_do_not_show() -> None:
     """Headers and queries are in no repr."""
     shown = repr(target("ws://engine.invalid?token=s3cret", headers=(("Authorization", "Bearer s3cret"),)))
     assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("keepalive", [False, True])
+async def test_tcp_asks_a_silent_peer_where_nobody_else_does(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, keepalive: bool
+) -> None:
+    """Only there, since the worker's connection has its heartbeat; a minute of silence is the bound of both."""
+    streams: list[trio.SocketStream] = []
+    open_tcp_stream = trio.open_tcp_stream
+
+    async def noted(host: str, port: int) -> trio.SocketStream:
+        streams.append(await open_tcp_stream(host, port))
+        return streams[-1]
+
+    monkeypatch.setattr(trio, "open_tcp_stream", noted)
+    with trio.fail_after(5):
+        port = await listen(nursery, Engine())
+        async with trio.open_nursery() as connection:
+            await connect(target(f"ws://127.0.0.1:{port}", keepalive=keepalive), connection, ignore)
+            (stream,) = streams
+            assert bool(stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is keepalive
+            for name, value in KEEPALIVE.items():
+                if hasattr(socket, name):
+                    said = stream.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+                    assert (said == value) is keepalive
+            connection.cancel_scope.cancel()
+
+
+def test_silence_is_bounded_alike() -> None:
+    """As the documents have it; nobody gets it who does not ask."""
+    idle, again, times = (KEEPALIVE[name] for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"))
+    assert KEEPALIVE["TCP_KEEPALIVE"] == idle
+    assert idle + again * times == InitOptions().heartbeat_timeout
+    told = (Path(__file__).parents[1] / "docs" / "channels.md").read_text("utf-8")
+    assert (
+        f"silent for {idle} seconds is asked three times, and after {idle + again * times} seconds it is lost" in told
+    )
+    assert times == 3
+    assert target().keepalive is False

@@ -166,7 +166,8 @@ class ChannelEnd(LiveRef, trio.abc.AsyncResource):
             self._buffer.wake()
 
     async def _connect(self, nursery: trio.Nursery) -> Transport | None:
-        target = attrs.evolve(self._home.target, url=channel_url(self._home.target.url, self._ref), read_ahead=1)
+        url = channel_url(self._home.target.url, self._ref)
+        target = attrs.evolve(self._home.target, url=url, read_ahead=1, keepalive=True)
         try:
             return await connect(target, nursery, self._buffer.wake)
         except (ConnectFailed, AuthenticationError, HandshakeRefused, ConfigurationError) as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 import attrs
 import trio
@@ -11,6 +14,10 @@ import trio
 from iii_trio._link.transport import READ_AHEAD, ConnectFailed, OpenStream, Transport
 from iii_trio._wire.urls import EngineUrl
 from iii_trio.errors import AuthenticationError, ConfigurationError, HandshakeRefused, IIIError
+
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""When TCP asks a silent peer, by the names that a platform may have: after so many seconds (two names for one thing), then
+again after so many, and so many times. That is a minute until it counts as lost, as on the worker's connection."""
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +35,9 @@ class Target:
 
     read_ahead: int = READ_AHEAD
     """Messages that the transport may hold for a slow reader."""
+
+    keepalive: bool = False
+    """Whether TCP asks a silent peer, for a connection that nobody pings on. A stream of the user's is left as it is."""
 
 
 async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[], None]) -> Transport:
@@ -61,6 +71,8 @@ async def _open_stream(target: Target) -> trio.abc.Stream:
         raise ConnectFailed(_words(error), refused=_is_refusal(error)) from error
     except UnicodeError as error:  # how IDNA says that a label is empty or too long
         raise ConfigurationError(f"the engine's URL names no possible host: {error}") from error
+    if target.keepalive:
+        _keep_alive(stream)
     if not url.tls:
         return stream
     try:
@@ -78,6 +90,14 @@ async def _open_stream(target: Target) -> trio.abc.Stream:
             raise ConnectFailed(f"the TLS handshake failed: {error.__cause__ or error}") from error
         raise
     return secured
+
+
+def _keep_alive(stream: trio.SocketStream) -> None:
+    with suppress(OSError):  # a socket that is lost already says so when it is used
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEPALIVE.items():
+            if hasattr(socket, name):
+                stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _open_custom(open_stream: OpenStream) -> trio.abc.Stream:

@@ -190,15 +190,16 @@ class WebsocketsTransport(Transport):
         return self._take(self._protocol.events_received())
 
     def _take_flood(self, size: int) -> list[str | bytes]:
-        """The messages in what a socket has besides, when the last bytes were as many as were asked for."""
+        """The messages in what a socket has besides, when the last bytes were as many as were asked for.
+
+        What comes behind an end the codec drops by itself.
+        """
         messages: list[str | bytes] = []
         for _ in range(_FLOOD):
-            if size < _RECEIVE_BYTES or self._verdict is not None or self._protocol.state is not State.OPEN:
+            if size < _RECEIVE_BYTES or not (data := self._stream.receive_nowait(_RECEIVE_BYTES)):
                 break
-            data = self._stream.receive_nowait(_RECEIVE_BYTES)
+            messages += self._digest(data)
             size = len(data)
-            if data:
-                messages += self._digest(data)
         return messages
 
     async def aclose(self) -> None:
