@@ -37,7 +37,8 @@ class Target:
     """Messages that the transport may hold for a slow reader."""
 
     keepalive: bool = False
-    """Whether TCP asks a silent peer, for a connection that nobody pings on. A stream of the user's is left as it is."""
+    """Whether TCP asks a silent peer, for a connection that nobody pings on (docs/engine.md, "Channels"). A stream of the
+    user's is left as it is."""
 
 
 async def connect(target: Target, nursery: trio.Nursery, on_pending: Callable[[], None]) -> Transport:

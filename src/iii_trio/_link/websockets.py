@@ -31,6 +31,9 @@ _FLOOD: Final = 8
 """How often a socket that has given all that was asked is asked for more, before the messages are handed on. Asking for more
 at once would cost more, since it would not stay in the processor's cache."""
 
+_FEW: Final = 16
+"""With more messages than that they are handed on first: whoever gets them holds up the loop for each."""
+
 _SEND_BYTES: Final = 64 * 1024
 """When so much was written the stream gets it. A frame of that size goes alone, and is not copied once more."""
 
@@ -177,7 +180,10 @@ class WebsocketsTransport(Transport):
                 data = await self._stream.receive_some(_RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 break
-            if messages := self._digest(data) + self._take_flood(len(data)):
+            messages = self._digest(data)
+            if len(data) == _RECEIVE_BYTES:
+                self._take_flood(messages)
+            if messages:
                 return messages
         raise self._loss()
 
@@ -189,18 +195,16 @@ class WebsocketsTransport(Transport):
             self._protocol.receive_eof()
         return self._take(self._protocol.events_received())
 
-    def _take_flood(self, size: int) -> list[str | bytes]:
-        """The messages in what a socket has besides, when the last bytes were as many as were asked for.
-
-        What comes behind an end the codec drops by itself.
-        """
-        messages: list[str | bytes] = []
+    def _take_flood(self, messages: list[str | bytes]) -> None:
+        """Add the messages in what a socket has besides; what comes behind an end the codec drops by itself."""
         for _ in range(_FLOOD):
-            if size < _RECEIVE_BYTES or not (data := self._stream.receive_nowait(_RECEIVE_BYTES)):
+            if len(messages) > _FEW:
                 break
-            messages += self._digest(data)
-            size = len(data)
-        return messages
+            data = self._stream.receive_nowait(_RECEIVE_BYTES)
+            if data:
+                messages += self._digest(data)
+            if len(data) < _RECEIVE_BYTES:
+                break
 
     async def aclose(self) -> None:
         """See `Transport`. After a Close of the peer, or what no peer may send, nobody is waited for."""
