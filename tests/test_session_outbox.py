@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iii_trio._session.outbox import Lane, Outbox
+from iii_trio._session.outbox import Lane, Line, Outbox
 from tests._session_values import examples
 
 
@@ -72,17 +72,20 @@ def test_clearing_says_how_many_frames_there_were() -> None:
 def test_a_lane_is_full_by_frames_or_by_bytes(frames: list[bytes], size: int, fits: bool) -> None:
     """Whichever comes first; the other lanes do not count."""
     outbox = Outbox(max_frames=3, max_bytes=10)
-    for lane in (outbox.calls, outbox.results):
-        for frame in frames:
-            lane.put(object(), frame)
-        assert outbox.has_room(lane, size) is fits
+    for frame in frames:
+        outbox.calls.put(object(), frame)
+        outbox.results.put(frame)
+    assert outbox.has_room(outbox.calls, size) is fits
+    assert outbox.has_room(outbox.results, size) is fits
 
 
 def test_the_outbox_sums_its_lanes() -> None:
     """What the statistics show."""
     outbox = Outbox(10, 100)
-    for lane, frame in ((outbox.first, b"a"), (outbox.results, b"bb"), (outbox.again, b"dddd"), (outbox.calls, b"ccc")):
-        lane.put(object(), frame)
+    outbox.first.put(object(), b"a")
+    outbox.results.put(b"bb")
+    outbox.again.put(b"dddd")
+    outbox.calls.put(object(), b"ccc")
     assert (outbox.frames, outbox.bytes) == (4, 10)
 
 
@@ -116,6 +119,29 @@ def test_a_lane_is_a_queue_that_knows_its_size(steps: list[Step]) -> None:
         assert lane.size == sum(len(frame) for _, frame in model)
 
 
+@given(st.lists(st.tuples(st.sampled_from(["put", "take", "clear"]), st.integers(1, 30))))
+@examples(200)
+def test_a_line_is_one_too(steps: list[Step]) -> None:
+    """The same without the keys."""
+    line, model = Line(), list[bytes]()
+    for step, amount in steps:
+        if step == "put":
+            line.put(b"x" * amount)
+            model.append(b"x" * amount)
+        elif step == "take":
+            taken = line.take(amount)
+            assert taken == model[: len(taken)]
+            assert bool(taken) == bool(model)
+            assert sum(map(len, taken[:-1])) < amount
+            model = model[len(taken) :]
+            assert not model or sum(map(len, taken)) >= amount
+        else:
+            assert line.clear() == len(model)
+            model = []
+        assert list(line.frames) == model
+        assert line.size == sum(map(len, model))
+
+
 @given(st.integers(1, 5), st.integers(1, 60), st.lists(st.tuples(st.booleans(), st.integers(1, 40))))
 @examples(200)
 def test_a_lane_whose_bounds_are_asked_is_never_above_either(
@@ -126,8 +152,8 @@ def test_a_lane_whose_bounds_are_asked_is_never_above_either(
     lane = outbox.results
     for puts, amount in steps:
         if not puts:
-            list(lane.take(amount))
+            lane.take(amount)
         elif outbox.has_room(lane, amount):
-            lane.put(object(), b"x" * amount)
+            lane.put(b"x" * amount)
         assert len(lane.frames) <= max_frames
         assert lane.size <= max_bytes or len(lane.frames) == 1

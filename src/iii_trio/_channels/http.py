@@ -158,8 +158,9 @@ def is_http(payload: Any) -> bool:
     """Whether a payload is an HTTP request."""
     return (
         type(payload) is dict
+        and "request_body" in payload  # cheaper than to ask for a class of theirs
+        and isinstance(payload["request_body"], ChannelReader)
         and isinstance(payload.get("response"), ChannelWriter)
-        and isinstance(payload.get("request_body"), ChannelReader)
     )
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import trio
 
 from iii_trio._handlers.context import running_invocation
-from iii_trio._handlers.dispatch import Dispatcher, Function
+from iii_trio._handlers.dispatch import Dispatcher
+from iii_trio._handlers.function import Function
 
 logger = logging.getLogger("iii_trio")
 

@@ -12,7 +12,7 @@ import trio
 from iii_trio._client.calls import Calls
 from iii_trio._client.handles import FunctionRef
 from iii_trio._client.namespaces import is_builtin
-from iii_trio._handlers.dispatch import Function
+from iii_trio._handlers.function import Function
 from iii_trio._handlers.signature import inspect_handler, response_schema
 from iii_trio._options import OnConflict, OnConnectionLost
 from iii_trio._values.building import build, said

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeAlias
 import attrs
 import trio
 
-from iii_trio._handlers.dispatch import Dispatcher, call_in_thread, sendable
+from iii_trio._handlers.answers import sendable
+from iii_trio._handlers.dispatch import Dispatcher, call_in_thread
 from iii_trio._types.hints import argument_of
 from iii_trio._types.shape import UnknownType
 from iii_trio._types.table import Misfit, Typed, typed

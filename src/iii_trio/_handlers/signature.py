@@ -29,12 +29,22 @@ class Signature:
     payload_type: Typed | None = None
     """What the payload has to be; None where the annotation says nothing, and it is passed on untouched."""
 
+    _is_plain: bool = attrs.field(init=False)
+    """Whether it takes the payload as it came, and nothing else."""
+
+    @_is_plain.default
+    def _find_out(self) -> bool:
+        named = self.takes_metadata or self.payload_name is not None
+        return self.takes_payload and not named and self.payload_type is None
+
     def bind(self, payload: Any, metadata: Any) -> Callable[[], Any]:
         """The handler with its arguments.
 
         Raises:
             Misfit: The payload is not what the handler takes.
         """
+        if self._is_plain:
+            return functools.partial(self.function, payload)
         if self.payload_type is not None:
             payload = self.payload_type.structure(payload)
         keywords = {"metadata": metadata} if self.takes_metadata else {}

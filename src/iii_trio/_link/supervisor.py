@@ -229,7 +229,7 @@ class Supervisor:
         return usually if answer is None else answer
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, InvokeFunction):
+        if type(event) is InvokeFunction:
             self.on_invocation(event)
         elif isinstance(event, (RegisterTrigger, UnregisterTrigger)):
             self.on_binding(event)

@@ -126,7 +126,10 @@ class WebsocketsTransport(Transport):
         return None if close is None else int(close.code)
 
     async def send(self, messages: Sequence[bytes]) -> None:
-        """See `Transport`. A message larger than a frame may be goes out in several."""
+        """See `Transport`. A message larger than a frame may be goes out in several.
+
+        There is no checkpoint when the socket takes everything at once: the writer waits for more to send soon enough.
+        """
         send_text = self._protocol.send_text
         with self._sending():
             for message in messages:
@@ -134,7 +137,7 @@ class WebsocketsTransport(Transport):
                     send_text(message)
                 else:
                     await self._send_in_pieces(message, send_text)
-            await self._flush()
+            await self._stream.send_eagerly(self._encoded())
 
     async def write(self, messages: Sequence[str | bytes]) -> None:
         """See `Transport`."""

@@ -8,7 +8,7 @@ count and bytes. Nothing is dropped here: who finds the lane full waits, or is t
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 import attrs
@@ -62,26 +62,64 @@ class Lane:
 
 
 @attrs.define(eq=False)
+class Line:
+    """A lane of frames that nobody takes out again."""
+
+    frames: deque[bytes] = attrs.field(factory=deque)
+    size: int = 0
+
+    def put(self, frame: bytes) -> None:
+        """Add a frame at the end."""
+        self.frames.append(frame)
+        self.size += len(frame)
+
+    def clear(self) -> int:
+        """Forget everything; returns how many frames that were."""
+        count = len(self.frames)
+        self.frames.clear()
+        self.size = 0
+        return count
+
+    def take(self, max_bytes: int) -> list[bytes]:
+        """Hand frames out as a lane does."""
+        if self.size <= max_bytes:
+            taken = list(self.frames)
+            self.clear()
+            return taken
+        taken = []
+        while self.frames and max_bytes > 0:
+            frame = self.frames.popleft()
+            self.size -= len(frame)
+            max_bytes -= len(frame)
+            taken.append(frame)
+        return taken
+
+
+@attrs.define(eq=False)
 class Outbox:
     """The lanes and the bounds of the two that other people fill."""
 
     max_frames: int
     max_bytes: int
     first: Lane = attrs.field(factory=Lane)
-    results: Lane = attrs.field(factory=Lane)
-    again: Lane = attrs.field(factory=Lane)
+    results: Line = attrs.field(factory=Line)
+    again: Line = attrs.field(factory=Line)
     calls: Lane = attrs.field(factory=Lane)
 
-    def has_room(self, lane: Lane, size: int) -> bool:
+    def has_room(self, lane: Lane | Line, size: int) -> bool:
         """Whether a frame of `size` bytes fits; an empty lane takes any, so that no frame waits for ever."""
         return not lane.frames or (len(lane.frames) < self.max_frames and lane.size + size <= self.max_bytes)
 
     @property
     def frames(self) -> int:
         """How many frames wait in all lanes."""
-        return sum(len(lane.frames) for lane in (self.first, self.results, self.again, self.calls))
+        return sum(len(lane.frames) for lane in self._lanes)
 
     @property
     def bytes(self) -> int:
         """How many bytes wait in all lanes."""
-        return sum(lane.size for lane in (self.first, self.results, self.again, self.calls))
+        return sum(lane.size for lane in self._lanes)
+
+    @property
+    def _lanes(self) -> tuple[Lane | Line, ...]:
+        return self.first, self.results, self.again, self.calls

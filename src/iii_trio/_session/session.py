@@ -23,13 +23,13 @@ from iii_trio._session.events import Conflict, Counters, Event, Fatal, Misplaced
 from iii_trio._session.ghosts import Ghosts
 from iii_trio._session.healing import DELAY, PROMPT, Healing
 from iii_trio._session.ids import InvocationIds
-from iii_trio._session.outbox import Outbox
+from iii_trio._session.outbox import Lane, Outbox
 from iii_trio._session.placement import DEFAULT_NAMESPACE, WORKERS_INFO, is_in_default, whereabouts
 from iii_trio._session.registrar import Barrier, Control, Registrar
 from iii_trio._session.registry import WORKER_CONFLICT, Registration, rejection
 from iii_trio._session.states import Client, ClientEvent, Connection, ConnectionEvent, Machine
 from iii_trio._session.trace import Trace
-from iii_trio._values.refs import REF_KEY
+from iii_trio._values.refs import may_hold_ref
 from iii_trio._wire import messages as wire
 from iii_trio._wire.codec import UndecodableFrame, decode, encode
 from iii_trio.errors import (
@@ -234,15 +234,23 @@ class Session:
         if self.connection is None or self.connection.state not in _LIVE:
             return []
         outbox = self.outbox
-        frames = [*outbox.first.take(max_bytes), *outbox.results.take(max_bytes), *outbox.again.take(max_bytes)]
+        frames = self._take_keyed(outbox.first, max_bytes)
+        frames += outbox.results.take(max_bytes)
+        frames += outbox.again.take(max_bytes)
         if self.connection.state is Connection.READY:
-            frames += outbox.calls.take(max_bytes)
-        for key, _ in frames:
+            frames += self._take_keyed(outbox.calls, max_bytes)
+        return frames
+
+    def _take_keyed(self, lane: Lane, max_bytes: int) -> list[bytes]:
+        if not lane.frames:
+            return []
+        taken = lane.take(max_bytes)
+        for key, _ in taken:
             if type(key) is Call:
                 key.sent = True
             elif type(key) is Barrier:
                 self._barriers.append(key)
-        return [frame for _, frame in frames]
+        return [frame for _, frame in taken]
 
     def ping(self, now: float) -> None:
         """Ask the engine for a sign of life."""
@@ -294,7 +302,7 @@ class Session:
         if due := self.healing.take_due(now):
             self.counters.healed_results += len(due)
             for frame in due:
-                self.outbox.again.put(object(), frame)
+                self.outbox.again.put(frame)
             self.wake_writer()
         for call in self.calls.take_overdue(now):
             self.counters.timed_out_calls += 1
@@ -317,7 +325,7 @@ class Session:
         if epoch != self.epoch or self.connection is None or self.connection.state not in _LIVE:
             self.counters.dropped_results += 1
             return
-        self.outbox.results.put(object(), frame)
+        self.outbox.results.put(frame)
         self.wake_writer()
         if self.heals and age < PROMPT and self.healing.keep(frame, now) and now + DELAY < self._armed_for:
             self.wake_timer()
@@ -347,19 +355,18 @@ class Session:
             self.counters.undecodable_frames += 1
             logger.warning("a message of the engine is no frame: %s", error)
             return None
-        if self.enliven is not None and type(message) is str and REF_KEY in message:
-            self._enliven(frame, self.enliven)
         if type(frame) is wire.InvocationResult:
+            frame.result = self._with_live_refs(frame.result, message)
             return self._receive_result(frame)
         if type(frame) is wire.InvokeFunction:
+            frame.data = self._with_live_refs(frame.data, message)
             return self._receive_invocation(frame)
         return self._receive_rare(frame)
 
-    def _enliven(self, frame: object, enliven: Callable[[Any], Any]) -> None:
-        if isinstance(frame, wire.InvokeFunction):
-            frame.data = enliven(frame.data)
-        elif isinstance(frame, wire.InvocationResult):
-            frame.result = enliven(frame.result)
+    def _with_live_refs(self, payload: Any, message: str | bytes) -> Any:
+        if self.enliven is not None and type(message) is str and may_hold_ref(message, payload):
+            return self.enliven(payload)
+        return payload
 
     def _receive_rare(self, frame: object) -> Event | None:
         state = None if self.connection is None else self.connection.state

@@ -54,6 +54,31 @@ class LiveRef(ABC):
         """
 
 
+def may_hold_ref(message: str, tree: Any) -> bool:
+    """Whether the decoded JSON value may hold a ref; `message` is the text that it came in.
+
+    A payload whose text lacks the key is not walked. Of a long one a few values are looked at first, which takes less time
+    than to search it: mostly it is long because of a text or two.
+    """
+    if len(message) > _LONG and _has_few_values(tree, len(message) // _TEXT_A_VALUE):
+        return False
+    return REF_KEY in message
+
+
+_LONG: Final = 2048
+_TEXT_A_VALUE: Final = 100
+"""Characters that are searched while one value is looked at."""
+
+
+def _has_few_values(value: Any, at_most: int) -> bool:
+    """Whether that is so, and none of them is a ref or stands in a list."""
+    if type(value) is not dict:
+        return type(value) is not list
+    if len(value) > at_most or REF_KEY in value:
+        return False
+    return all(type(each) is not list and (type(each) is not dict or not each) for each in value.values())
+
+
 def enliven(tree: Any, make: Callable[[StreamChannelRef], Any]) -> Any:
     """The decoded JSON value, with what `make` returns in place of every ref in it; lists and dicts are changed in place."""
     root = [tree]

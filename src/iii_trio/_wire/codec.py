@@ -49,9 +49,11 @@ def decode(message: str | bytes) -> Frame | Ignored | TelemetryFrame:
     try:
         tree = orjson.loads(message)
         kind = tree["type"]
-        structure = _STRUCTURE[kind]
+        plain, structure = _STRUCTURE[kind]
     except (ValueError, TypeError, LookupError):
         return _decode_rare(message)
+    if plain is not None and (frame := plain(tree)) is not None:
+        return frame
     try:
         return structure(tree, None)
     except Exception as error:
@@ -81,7 +83,8 @@ def encode(frame: Frame, *, max_size: int = MAX_MESSAGE_SIZE) -> bytes:
     Raises:
         PayloadError: The engine could not decode it; the error names the path of the fault. Nothing was sent.
     """
-    tree = _UNSTRUCTURE[type(frame)](frame)
+    plain, unstructure = _UNSTRUCTURE[type(frame)]
+    tree = (plain and plain(frame)) or unstructure(frame)
     try:
         encoded = orjson.dumps(tree, default=jsonable, option=_OPTIONS)
     except TypeError as error:
@@ -141,11 +144,8 @@ def _make_converter() -> Converter:
 
 
 def _structure_fn(cls: type[Frame]) -> Callable[[Any, Any], Frame]:
-    full: Callable[[Any, Any], Frame] = make_dict_structure_fn(cls, _CONVERTER)
-    plain = PLAIN_STRUCTURE.get(cls)
-    if plain is None:
-        return full
-    return lambda tree, _: plain(tree) or full(tree, None)
+    structure: Callable[[Any, Any], Frame] = make_dict_structure_fn(cls, _CONVERTER)
+    return structure
 
 
 def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
@@ -165,15 +165,12 @@ def _unstructure_fn(cls: type[Frame]) -> Callable[[Frame], dict[str, Any]]:
                 del tree[name]
         return tree
 
-    plain = PLAIN_UNSTRUCTURE.get(cls)
-    if plain is None:
-        return unstructure
-    return lambda frame: plain(frame) or unstructure(frame)
+    return unstructure
 
 
 _CONVERTER: Final = _make_converter()
-_STRUCTURE: Final = {cls.TYPE: _structure_fn(cls) for cls in messages.FRAMES}
-_UNSTRUCTURE: Final = {cls: _unstructure_fn(cls) for cls in messages.FRAMES}
+_STRUCTURE: Final = {cls.TYPE: (PLAIN_STRUCTURE.get(cls), _structure_fn(cls)) for cls in messages.FRAMES}
+_UNSTRUCTURE: Final = {cls: (PLAIN_UNSTRUCTURE.get(cls), _unstructure_fn(cls)) for cls in messages.FRAMES}
 _TELEMETRY_KINDS: Final[dict[bytes, Literal["OTLP", "MTRC", "LOGS"]]] = {
     b"OTLP": "OTLP",
     b"MTRC": "MTRC",
