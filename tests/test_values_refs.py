@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from iii_trio._values.building import build
-from iii_trio._values.refs import LiveRef, StreamChannelRef, enliven
+from iii_trio._values.refs import LiveRef, StreamChannelRef, enliven, may_hold_ref
 from iii_trio._wire.check import jsonable
 from iii_trio._wire.codec import encode
 from iii_trio._wire.messages import InvokeFunction
@@ -127,3 +127,41 @@ def test_refs_are_found_however_deep() -> None:
     for _ in range(5_000):
         (tree,) = tree
     assert tree is None
+
+
+_REF: Final = {"channel_id": "c", "access_key": "k", "direction": "read"}
+_TEXT: Final = "x" * 4000
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        _REF,
+        {**_REF, "direction": _TEXT},  # it would be refused later, and that is no matter for here
+        {"text": _TEXT, "ref": _REF},
+        {"text": _TEXT, "in": {"deep": [1, {"ref": _REF}]}},
+        {"text": _TEXT, "refs": [_REF]},
+        [_TEXT, _REF],
+        {**dict.fromkeys(map(str, range(1000)), 1), "ref": _REF},
+    ],
+    ids=lambda tree: json.dumps(tree).replace(_TEXT, "…")[:60],
+)
+def test_no_ref_is_overlooked(tree: Any) -> None:
+    """However long the payload is, and wherever the ref stands."""
+    assert may_hold_ref(json.dumps(tree), tree)
+
+
+@pytest.mark.parametrize(
+    "tree", [_TEXT, {"text": _TEXT}, {"text": _TEXT, "more": {}, "n": 1}, None, 7, [1], {"a": [{}]}]
+)
+def test_what_holds_none_is_not_walked(tree: Any) -> None:
+    """Neither for its text nor for its values."""
+    assert not may_hold_ref(json.dumps(tree), tree)
+
+
+def test_a_long_text_that_names_the_key_is_no_ref() -> None:
+    """It is not even searched when there are few values, and costs a walk when there are many."""
+    assert not may_hold_ref(json.dumps({"text": _TEXT + "access_key"}), {"text": _TEXT + "access_key"})
+    many = {"text": _TEXT + "access_key", "list": [1]}
+    assert may_hold_ref(json.dumps(many), many)
+    assert enliven(copy.deepcopy(many), lambda ref: ref) == many

@@ -13,6 +13,7 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Iterable
+from time import perf_counter
 from typing import Any
 
 import attrs
@@ -24,6 +25,7 @@ from iii_trio._handlers.context import Origin, ThreadCalls, enter, enter_thread
 from iii_trio._handlers.function import Function
 from iii_trio._handlers.patience import SharedScopes
 from iii_trio._handlers.task import Late, Lost, Overloaded, Task, TimedOut
+from iii_trio._handlers.throttle import Habit, Throttle
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
 from iii_trio._types.table import Misfit
@@ -95,6 +97,7 @@ class Dispatcher:
     _stopped: str | None = attrs.field(default=None, init=False)
     """Why the handlers that are left are cancelled, if they are, so that their callers can be told."""
 
+    _throttle: Throttle = attrs.field(factory=Throttle, init=False)
     _shared: SharedScopes = attrs.field(factory=SharedScopes, init=False)
     _awaited: set[Task] = attrs.field(factory=set, init=False)
     _is_awaited: bool = attrs.field(default=False, init=False)
@@ -320,11 +323,23 @@ class Dispatcher:
         return await self._run_in_thread(task, handler)
 
     async def _run_in_thread(self, task: Task, handler: Callable[[], Any]) -> Any:
-        calls = ThreadCalls()
+        await task.wait_thread()  # before the throttle: the places are held by those who wait there
+        if self.nursery is None or not task.function.habit.is_quick:
+            return await self._run_abandonable(task, handler)
+        await self._throttle.enter(self.nursery)
+        try:
+            return await self._run_abandonable(task, handler)
+        finally:
+            self._throttle.leave()
+
+    async def _run_abandonable(self, task: Task, handler: Callable[[], Any]) -> Any:
+        calls, habit = ThreadCalls(), task.function.habit
         try:
             # The thread, and with it its place in the limiter, may outlive this task: that is what keeps threads bounded.
             limiter: Any = task
-            return await trio.to_thread.run_sync(_in_thread, handler, calls, abandon_on_cancel=True, limiter=limiter)
+            return await trio.to_thread.run_sync(
+                _in_thread, handler, calls, habit, abandon_on_cancel=True, limiter=limiter
+            )
         except trio.Cancelled:
             if task.in_thread:
                 self.counters.abandoned_threads += 1
@@ -359,10 +374,14 @@ class Dispatcher:
         return failure(frame, of_exception(error, with_stack=self.send_stack_traces))
 
 
-def _in_thread(handler: Callable[[], Any], calls: ThreadCalls) -> Any:
+def _in_thread(handler: Callable[[], Any], calls: ThreadCalls, habit: Habit) -> Any:
     """Run a sync handler, in its thread."""
     enter_thread(calls)
-    return call_in_thread(handler)
+    began = perf_counter()
+    try:
+        return call_in_thread(handler)
+    finally:
+        habit.note(perf_counter() - began)
 
 
 def call_in_thread(handler: Callable[[], Any]) -> Any:

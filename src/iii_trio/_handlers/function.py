@@ -8,6 +8,7 @@ import attrs
 import trio
 
 from iii_trio._handlers.signature import Signature
+from iii_trio._handlers.throttle import Habit
 from iii_trio._options import OnConnectionLost
 
 
@@ -30,6 +31,9 @@ class Function:
 
     comes_again: bool = False
     """Whether a durable queue delivers its work again when it is lost."""
+
+    habit: Habit = attrs.field(factory=Habit, init=False)
+    """How long a sync handler takes."""
 
     has_no_turn: bool = attrs.field(init=False)
     """Whether a handler runs at once, and waits neither for others of its function nor for a thread."""

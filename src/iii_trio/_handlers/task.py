@@ -172,11 +172,14 @@ class Task:
         if self._holds_thread:
             dispatcher.threads.release_on_behalf_of(self)
 
-    async def acquire_on_behalf_of(self, _: object) -> None:
-        """Wait for a thread's place in the limiter."""
+    async def wait_thread(self) -> None:
+        """Wait for a thread's place in the limiter, unless it has one."""
         if not self._holds_thread:
             await self._dispatcher.threads.acquire_on_behalf_of(self)
             self._holds_thread = True
+
+    async def acquire_on_behalf_of(self, _: object) -> None:
+        """The thread is about to begin; its place is taken already."""
         self.start()
         self.in_thread = True
 

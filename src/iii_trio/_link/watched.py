@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -82,7 +83,7 @@ class WatchedStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive, and note when; see `trio.abc.ReceiveStream`."""
         try:
-            data = await self._inner.receive_some(max_bytes)
+            data = await self._receive(max_bytes)
         except trio.ClosedResourceError:
             self._end()
             raise
@@ -95,6 +96,14 @@ class WatchedStream(trio.abc.Stream):
         if not self.upgraded:
             self._look_for_refusal(data)
         return data
+
+    async def _receive(self, max_bytes: int | None) -> bytes | bytearray:
+        if max_bytes is None or (descriptor := self._descriptor) < 0:
+            return await self._inner.receive_some(max_bytes)
+        while True:
+            await trio.lowlevel.wait_readable(descriptor)
+            with suppress(BlockingIOError):
+                return os.read(descriptor, max_bytes)
 
     def receive_nowait(self, max_bytes: int) -> bytes:
         """What a socket has already; nothing when that is nothing, the end, or not to be had without waiting."""
