@@ -35,7 +35,9 @@ class Function:
     habit: Habit = attrs.field(factory=Habit, init=False)
     """How long a sync handler takes."""
 
-    has_no_turn: bool = attrs.field(init=False)
+    has_no_turn: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.slots is None and self.signature.is_async, takes_self=True), init=False
+    )
     """Whether a handler runs at once, and waits neither for others of its function nor for a thread."""
 
     @property
@@ -47,7 +49,3 @@ class Function:
     def needs_scope(self) -> bool:
         """Whether a handler may have to be cancelled by itself. A scope for each is the dearest part of an invocation."""
         return self.timeout != math.inf or self.ends_with_connection
-
-    @has_no_turn.default
-    def _find_out(self) -> bool:
-        return self.slots is None and self.signature.is_async

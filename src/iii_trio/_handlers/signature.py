@@ -29,11 +29,12 @@ class Signature:
     payload_type: Typed | None = None
     """What the payload has to be; None where the annotation says nothing, and it is passed on untouched."""
 
-    _is_plain: bool = attrs.field(init=False)
+    _is_plain: bool = attrs.field(
+        default=attrs.Factory(lambda self: self._takes_it_as_it_is(), takes_self=True), init=False
+    )
     """Whether it takes the payload as it came, and nothing else."""
 
-    @_is_plain.default
-    def _find_out(self) -> bool:
+    def _takes_it_as_it_is(self) -> bool:
         named = self.takes_metadata or self.payload_name is not None
         return self.takes_payload and not named and self.payload_type is None
 
