@@ -29,8 +29,9 @@ class Buffer:
     _size: int = attrs.field(default=0, init=False)
     _news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _room: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
-    _somebody_waits: bool = attrs.field(default=False, init=False)
-    """Whether a parking lot has to be asked, which takes longer than to look here."""
+    _wants_news: bool = attrs.field(default=False, init=False)
+    _wants_room: bool = attrs.field(default=False, init=False)
+    """Whether somebody may wait there; to ask the parking lot takes longer."""
 
     @property
     def size(self) -> int:
@@ -46,15 +47,15 @@ class Buffer:
         """Add a message, whatever its size."""
         self.messages.append(message)
         self._size += len(message)
-        if self._somebody_waits:
-            self._news.unpark_all()
+        if self._wants_news:
+            self._wake_for_news()
 
     def put_all(self, messages: Sequence[str | bytes]) -> None:
         """Add messages that are in memory anyway, so whatever their number and size."""
         self.messages.extend(messages)
         self._size += sum(map(len, messages))
-        if self._somebody_waits:
-            self._news.unpark_all()
+        if self._wants_news:
+            self._wake_for_news()
 
     def take(self) -> str | bytes:
         """Take the oldest message. Who waits for room is woken when half of it is free, and not for each message."""
@@ -87,21 +88,25 @@ class Buffer:
 
     async def wait_news(self) -> None:
         """Wait until something is put in, or until `wake`; there is always a checkpoint."""
-        self._somebody_waits = True
+        self._wants_news = True
         await self._news.park()
 
     async def wait_room(self) -> None:
         """Wait until half of the room is free, or until `wake`; there is always a checkpoint."""
-        self._somebody_waits = True
+        self._wants_room = True
         await self._room.park()
 
+    def _wake_for_news(self) -> None:
+        self._wants_news = False
+        self._news.unpark_all()
+
     def _wake_for_room(self) -> None:
-        if self._somebody_waits and len(self.messages) <= MAX_MESSAGES // 2 and self._size <= MAX_BYTES // 2:
-            self.wake()
+        if self._wants_room and len(self.messages) <= MAX_MESSAGES // 2 and self._size <= MAX_BYTES // 2:
+            self._wants_room = False
+            self._room.unpark_all()
 
     def wake(self) -> None:
         """Have everybody look again: something has changed that is not in here."""
-        if self._somebody_waits:
-            self._somebody_waits = False
-            self._news.unpark_all()
-            self._room.unpark_all()
+        self._wants_news = self._wants_room = False
+        self._news.unpark_all()
+        self._room.unpark_all()
