@@ -246,6 +246,51 @@ async def test_a_socket_that_we_closed(wired: OnSockets) -> None:
     assert wired.stream.fault is None
 
 
+class ClosesFirst(trio.abc.Instrument):
+    """Closes a socket when a task is about to go on, and has its number given to a pipe with something in it."""
+
+    def __init__(self, task: trio.lowlevel.Task, closed: trio.socket.SocketType) -> None:
+        self._task = task
+        self._closed = closed
+        self.pipe: tuple[int, int] = (-1, -1)
+        self.number = closed.fileno()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            trio.lowlevel.remove_instrument(self)
+            self._closed.close()
+            self.pipe = os.pipe()
+            os.write(self.pipe[1], b"of somebody else")
+
+
+@SOCKETS_ARE_FILES
+async def test_a_socket_that_we_closed_after_something_came(wired: OnSockets) -> None:
+    """Nothing is read from whatever has its number by then, and it is nobody's fault."""
+    raised: list[type[Exception]] = []
+
+    async def receive() -> None:
+        try:
+            await wired.stream.receive_some(10)
+        except Exception as error:
+            raised.append(type(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        (task,) = nursery.child_tasks
+        closer = ClosesFirst(task, wired.socket)
+        trio.lowlevel.add_instrument(closer)
+        await wired.peer.send_all(b"x")
+    try:
+        assert closer.number in closer.pipe
+        assert raised == [trio.ClosedResourceError]
+        assert wired.stream.fault is None
+        assert os.read(closer.pipe[0], 100) == b"of somebody else"
+    finally:
+        for end in closer.pipe:
+            os.close(end)
+
+
 async def test_what_is_no_socket_is_not_passed_by() -> None:
     """It gets what is sent in its own way, and has nothing without waiting; so has TLS, whose bytes are no one else's."""
     under = Under()

@@ -102,6 +102,8 @@ class WatchedStream(trio.abc.Stream):
             return await self._inner.receive_some(max_bytes)
         while True:
             await trio.lowlevel.wait_readable(descriptor)
+            if self._descriptor < 0:  # closed between waking and running: the number may be another file's by now
+                raise trio.ClosedResourceError("the socket was closed meanwhile")
             with suppress(BlockingIOError):
                 return os.read(descriptor, max_bytes)
 
