@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from tests._hostile import (
     Link,
     Network,
     NeverAnswers,
+    Recorder,
     StopsPonging,
     leaves_nothing,
 )
@@ -73,6 +75,27 @@ async def test_a_batch_is_bounded(autojump_clock: MockClock) -> None:
         sizes = [len(write) for write in network.streams[0].writes[before:]]
         assert len(sizes) == 8
         assert max(sizes) < 300_000
+
+
+async def test_others_run_while_a_large_queue_is_written(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each batch, even where the socket takes everything at once and never has to be waited for."""
+    taken = 0
+
+    async def take(_: Recorder, data: bytes) -> None:
+        nonlocal taken
+        taken += len(data)
+
+    async with client_of(Engine(), close_timeout=0) as (iii, _):
+        monkeypatch.setattr(Recorder, "send_all", take)
+        for _ in range(100):
+            iii.trigger_nowait("work", "x" * 20_000)
+        seen = [0]
+        while taken < 2_000_000:
+            await trio.lowlevel.checkpoint()
+            seen.append(taken)
+        assert max(later - earlier for earlier, later in itertools.pairwise(seen)) < 600_000
 
 
 async def test_pings_are_answered_while_calls_are_written(autojump_clock: MockClock) -> None:

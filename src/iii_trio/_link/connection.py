@@ -137,6 +137,8 @@ class Connection:
                 self._writing = False
             if self.session.trace is not None and batch:
                 self.session.trace("frame.sent", frames=len(batch), bytes=sum(map(len, batch)))
+            if self.session.outbox.frames:  # a socket that takes everything lets nobody else run
+                await trio.lowlevel.checkpoint()
 
     async def _watch(self) -> None:
         """Ping after some silence, and give the connection up after more.
