@@ -215,6 +215,21 @@ async def test_a_message_that_is_no_text_is_sent_as_text(link: MemoryLink) -> No
         assert (caught.code, caught.message) == ("mine", "{'a': 1}")
 
 
+async def test_a_handler_that_answers_cancelled_has_failed(link: MemoryLink) -> None:
+    """The word is free, and it is not counted as one that the worker has cancelled."""
+
+    async def refuse() -> None:
+        raise InvocationError("cancelled", "by the customer")
+
+    async with link.client() as iii:
+        iii.register_function("refuse", refuse)
+        with pytest.raises(InvocationError, match="by the customer"):
+            await iii.trigger("refuse")
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = iii.statistics()
+        assert (statistics.failed_handlers, statistics.cancelled_handlers) == (1, 0)
+
+
 async def test_an_error_that_came_out_of_a_call_is_not_the_handlers_own(link: MemoryLink) -> None:
     """A missing function below does not mean that this one was missing; the inner code stands in the message."""
     async with link.client() as iii:

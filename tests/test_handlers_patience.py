@@ -10,8 +10,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from iii_trio import III, InvocationError, current_invocation
 from iii_trio._handlers.patience import COARSENESS, LEAST, MOST, SharedScopes
+from iii_trio._session.deadlines import DEADLINE_KEY
+from iii_trio._wire.messages import InvocationResult
 from iii_trio.errors import InvocationTimeout
-from tests.conftest import Gate, MemoryLink, Outcome, start
+from tests.conftest import Gate, MemoryLink, Outcome, frames, start
 
 LONG = 30_000
 """Milliseconds that a caller waits, within the bounds of what is shared."""
@@ -79,6 +81,21 @@ async def test_a_nursery_is_forgotten_when_it_is_over(autojump_clock: MockClock)
         home.cancel_scope.cancel()
 
 
+async def test_nobody_is_sent_to_a_nursery_that_closes(autojump_clock: MockClock) -> None:
+    """Until the last handler has ended invocations may come, as when Ctrl-C cancels handlers first."""
+    scopes = SharedScopes()
+    async with trio.open_nursery() as home:
+        deadline = trio.current_time() + 10
+        scopes.find(home, 10, deadline)
+        await wait_all_tasks_blocked()
+        assert scopes.find(home, 10, deadline) is not None
+        home.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            for _ in range(10):
+                await trio.lowlevel.checkpoint()
+                (scopes.find(home, 10, deadline) or home).start_soon(trio.lowlevel.checkpoint)
+
+
 async def test_who_sets_no_deadline_shares_nothing(link: MemoryLink, autojump_clock: MockClock) -> None:
     """And whose function has a time-out of its own has a scope of its own."""
 
@@ -143,6 +160,29 @@ async def test_a_late_one_waits_no_longer_for_its_turn(link: MemoryLink, autojum
         assert (statistics.pending_invocations, statistics.timed_out_handlers) == (0, 1)
         gate.open()
         assert await running.wait() == 1
+
+
+async def test_late_answers_are_sent_when_the_engine_takes_them(link: MemoryLink, autojump_clock: MockClock) -> None:
+    """Though there was no room for them when the scope ended: an engine that hears nothing remembers the call for good."""
+    async with link.client(max_outbox_frames=1, heartbeat_interval=1000, heartbeat_timeout=2000) as iii:
+        await iii.register_function("f", trio.sleep_forever).wait_registered()
+        await _open(iii)
+        link.wire.stall()
+        ids = [f"7d0f5b5e-0b6f-4a55-8a58-{number:012}" for number in range(5)]
+        for invocation_id in ids:
+            link.say(
+                type="invokefunction",
+                invocation_id=invocation_id,
+                function_id="f",
+                data=None,
+                metadata={DEADLINE_KEY: LONG},
+            )
+        await trio.sleep(LONG / 1000 + 1)
+        assert iii.statistics().running_handlers == 0
+        link.wire.flow()
+        await wait_all_tasks_blocked()
+        assert iii.statistics().dropped_results == 0
+    assert {*ids} <= {answer.invocation_id for answer in frames(link.engine, InvocationResult)}
 
 
 async def test_a_late_handler_may_still_answer(link: MemoryLink, autojump_clock: MockClock) -> None:

@@ -217,23 +217,24 @@ class Dispatcher:
             encoded = self._encode(task, frame, answer)
             outbox = self.session.outbox
             if not outbox.has_room(outbox.results, len(encoded)):
-                await self._wait_room(len(encoded))
+                await self._wait_room(task, len(encoded))
             now = trio.current_time()
             self.session.answer(epoch, encoded, age=now - task.accepted_at, now=now)
         finally:
             task.end()
 
-    async def _wait_room(self, size: int) -> None:
+    async def _wait_room(self, task: Task, size: int) -> None:
         """Wait until an answer fits into the outbox; cancelled, it is one that the caller will not get.
 
-        At the end of a drain there is no more room to wait for: what is there is sent.
+        At the end of a drain there is no more room to wait for: what is there is sent. So it is where only the scope
+        that the handler shared has ended, since an engine that hears nothing remembers the call for good.
         """
         outbox = self.session.outbox
         try:
             while not outbox.has_room(outbox.results, size):
                 await self.room.park()
         except trio.Cancelled:
-            if self._stopped is not None:
+            if self._stopped is not None or task.has_run_out:
                 return
             self.session.counters.dropped_results += 1
             raise
@@ -354,6 +355,7 @@ class Dispatcher:
         return failure(task.frame, ErrorBody(code, f"this worker is shutting down, and {reason}"))
 
     def _encode(self, task: Task, frame: InvokeFunction, answer: InvocationResult) -> bytes:
+        task.is_answered = True
         task.code = None if answer.error is None else answer.error.code
         try:
             return self.session.encode(answer)

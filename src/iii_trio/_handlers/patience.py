@@ -44,10 +44,10 @@ class SharedScopes:
         return self._nurseries[number]
 
     async def _keep(self, number: int) -> None:
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.cancel_scope.deadline = number * COARSENESS
-                self._nurseries[number] = nursery
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = number * COARSENESS
+            self._nurseries[number] = nursery
+            try:
                 await trio.sleep_forever()
-        finally:
-            del self._nurseries[number]
+            finally:
+                del self._nurseries[number]  # before it closes: from then on it would refuse who comes

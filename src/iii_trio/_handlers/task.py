@@ -64,6 +64,9 @@ class Task:
     code: str | None = CANCELLED
     """How the handler failed; None when it has a result."""
 
+    is_answered = False
+    """Whether there is an answer, a result or an error, whatever becomes of it."""
+
     has_started = False
     """Whether its turn has come, and the handler began to run."""
 
@@ -143,7 +146,7 @@ class Task:
             dispatcher.counters.pending -= 1
         else:
             dispatcher.counters.running -= 1
-        if self.code == CANCELLED:
+        if not self.is_answered:  # its code does not tell: a handler may choose the same word
             dispatcher.counters.cancelled += 1
         self._ended = True
         if not self.in_thread:
