@@ -12,6 +12,8 @@ import trio
 import trio.testing
 
 from iii_trio import InvocationError
+from iii_trio._handlers import throttle
+from iii_trio._handlers.throttle import FEW
 from iii_trio.errors import ClientClosed, Fate, InvocationTimeout
 from iii_trio.testing import open_engine
 from tests.conftest import Link, MemoryLink, start
@@ -356,3 +358,74 @@ async def test_the_calls_of_a_handler_that_ends_by_itself_are_not_touched(link: 
             iii.register_function("double", double)
             iii.register_function("f", handler, timeout=10)
             assert await iii.trigger("f", 3) == 12
+
+
+# ---- the few threads of quick ones ----------------------------------------------------------------------------------
+
+
+async def test_sync_handlers_that_wait_for_each_other_all_finish(link: MemoryLink) -> None:
+    """Also when more wait than share the few threads, and before it is known that they do."""
+    with trio.fail_after(20):
+        async with link.client() as iii:
+
+            def count(depth: int) -> int:
+                return 0 if depth == 0 else 1 + int(iii.from_thread.trigger("count", depth - 1))
+
+            await iii.register_function("count", count).wait_registered()
+            assert await iii.trigger("count", 4 * FEW) == 4 * FEW
+            await trio.testing.wait_all_tasks_blocked()
+            statistics = iii.statistics()
+            assert (statistics.running_handlers, statistics.pending_invocations, statistics.threads) == (0, 0, 0)
+
+
+async def test_only_quick_functions_share_the_few_threads(
+    link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is known to be slow has as many as it asks for, and takes none of theirs."""
+    monkeypatch.setattr(throttle, "STALL", 3600)
+    quick = Threads()
+    with trio.fail_after(20):
+        async with link.client() as iii:
+            iii.register_function("quick", quick)
+            await iii.register_function("slow", threads).wait_registered()
+            function = iii._dispatcher.session.registrar.registry.find("slow")
+            assert function is not None
+            for _ in range(10):
+                function.handler.habit.note(1)
+            for _ in range(2 * FEW):
+                iii.trigger_nowait("slow")
+            await threads.wait_entered(2 * FEW)
+            try:
+                for _ in range(FEW + 3):
+                    iii.trigger_nowait("quick")
+                await quick.wait_entered(FEW)
+                await trio.testing.wait_all_tasks_blocked()
+                assert (quick.entered, threads.inside) == (FEW, 2 * FEW)
+                quick.release()
+                await quick.wait_entered(FEW + 3)
+                assert threads.inside == 2 * FEW
+            finally:
+                quick.release()
+                threads.release()
+
+
+async def test_an_abandoned_wait_for_the_few_threads_leaves_nothing_behind(
+    link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose caller has gone while it stood in the line never runs, and its thread is free for others."""
+    monkeypatch.setattr(throttle, "STALL", 3600)
+    with trio.fail_after(20):
+        async with link.client(max_threads=FEW + 1) as iii, trio.open_nursery() as nursery:
+            await iii.register_function("f", threads).wait_registered()
+            calls = [start(nursery, iii.trigger, "f", number) for number in range(FEW)]
+            await threads.wait_entered(FEW)
+            late = start(nursery, iii.trigger, "f", FEW, timeout_ms=20)
+            with pytest.raises(InvocationTimeout):
+                await late.wait()
+            await until(lambda: iii.statistics().timed_out_handlers == 1)
+            assert iii.statistics().threads == FEW
+            assert iii.statistics().running_handlers == FEW
+            threads.release()
+            assert [await call.wait() for call in calls] == [*range(FEW)]
+            assert await iii.trigger("f", "next") == "next"
+            assert (threads.entered, iii.statistics().abandoned_threads) == (FEW + 1, 0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from pathlib import Path
 
 import trio
 from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
 
 from iii_trio._handlers.throttle import FEW, QUICK, STALL, Habit, Throttle
+
+SERVED: ContextVar[int] = ContextVar("served")
 
 
 class Office:
@@ -91,6 +94,22 @@ async def test_the_watch_ends_when_nobody_waits(autojump_clock: MockClock) -> No
             assert {task.name for task in home.child_tasks} == {"tests.test_handlers_throttle.Office.handle"}
             await trio.sleep(2)
             assert not home.child_tasks
+
+
+async def test_the_watch_is_no_part_of_a_handlers_work(autojump_clock: MockClock) -> None:
+    """It serves no invocation, though a handler has it started: it keeps none alive, and is not blamed on one."""
+    async with trio.open_nursery() as home:
+        office = Office(home)
+
+        async def handle(number: int) -> None:
+            SERVED.set(number)
+            await office.handle(number, 1)
+
+        for number in range(FEW + 1):
+            home.start_soon(handle, number)
+        await wait_all_tasks_blocked()
+        served = [task.context.get(SERVED) for task in home.child_tasks if task.name == "iii watch over threads"]
+        assert served == [None]
 
 
 async def test_who_is_cancelled_in_the_line_takes_no_place(autojump_clock: MockClock) -> None:

@@ -6,6 +6,8 @@ for quick handlers").
 
 from __future__ import annotations
 
+from contextvars import Context
+from functools import partial
 from typing import Final
 
 import attrs
@@ -56,7 +58,8 @@ class Throttle:
             return
         if not self._is_watched:
             self._is_watched = True
-            home.start_soon(self._watch, name="iii watch over threads")
+            # In no handler's context: it outlives the one that happens to find the line, and is not part of its work.
+            Context().run(partial(home.start_soon, self._watch, name="iii watch over threads"))
         await self._line.park()  # whoever wakes us leaves us the place
 
     def leave(self) -> None:
