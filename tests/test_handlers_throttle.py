@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock, assert_no_checkpoints, wait_all_tasks_blocked
 
-from iii_trio._handlers.throttle import FEW, QUICK, STALL, Habit, Throttle
+from iii_trio._handlers.throttle import CALM, FEW, QUICK, STALL, Habit, Throttle
 
 SERVED: ContextVar[int] = ContextVar("served")
 
@@ -80,6 +80,24 @@ async def test_one_more_enters_whenever_nobody_has_left_for_a_while(autojump_clo
         assert len(office.inside) == FEW + 20
 
 
+async def test_what_was_let_in_besides_is_taken_back(autojump_clock: MockClock) -> None:
+    """One place after some time in which somebody always left, though the line never ends: a pause has no consequences."""
+    async with trio.open_nursery() as home:
+        office = Office(home)
+        for number in range(FEW + 4):
+            home.start_soon(office.handle, number, 10 * STALL)
+            await wait_all_tasks_blocked()
+        for number in range(5000):
+            home.start_soon(office.handle, number, STALL / 2)
+        await trio.sleep(4.5 * STALL)
+        assert len(office.inside) == FEW + 4
+        await trio.sleep((20 + 6 * CALM) * STALL)
+        await wait_all_tasks_blocked()
+        assert len(office.inside) == FEW
+        assert len(office.entered) < 5000
+        home.cancel_scope.cancel()
+
+
 async def test_the_watch_ends_when_nobody_waits(autojump_clock: MockClock) -> None:
     """And begins again with the next who does."""
     async with trio.open_nursery() as home:
@@ -147,4 +165,5 @@ def test_the_documents_have_the_bounds() -> None:
     section = text[text.index("## Few threads for quick handlers") :]
     assert f"less than {QUICK * 1000:g} ms on average" in section
     assert f"none of the five has returned within {STALL * 1000:g} ms" in " ".join(section.split())
+    assert f"After {CALM * STALL:g} s in which" in " ".join(section.split())
     assert FEW == 5

@@ -22,6 +22,9 @@ QUICK: Final = 0.002
 STALL: Final = 0.01
 """Seconds after which the few are taken to wait for something, when none has returned: one more starts, and so on."""
 
+CALM: Final = 20
+"""How often in a row that must pass with somebody leaving, before one that was let in besides is not replaced."""
+
 _WEIGHT: Final = 0.05
 """Of the last handler in the average of a function."""
 
@@ -50,6 +53,7 @@ class Throttle:
     _line: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot, init=False)
     _has_moved: bool = attrs.field(default=False, init=False)
     _is_watched: bool = attrs.field(default=False, init=False)
+    _is_too_wide: bool = attrs.field(default=False, init=False)
 
     async def enter(self, home: trio.Nursery) -> None:
         """Wait for a thread's place; with a checkpoint only where there is something to wait for."""
@@ -63,21 +67,30 @@ class Throttle:
         await self._line.park()  # whoever wakes us leaves us the place
 
     def leave(self) -> None:
-        """Give the place to the next, if there is one."""
+        """Give the place to the next, if there is one and the place is not one too many."""
         self._has_moved = True
-        if self._line:
+        if self._line and not self._is_too_wide:
             self._line.unpark()
         else:
             self._inside -= 1
+            self._is_too_wide = False
 
     async def _watch(self) -> None:
-        """Let one more in whenever nobody has left for a while, as long as somebody waits."""
+        """Let one more in whenever nobody has left for a while, as long as somebody waits.
+
+        And one less when it has gone well for some time: a line may never end, and every pause of the process would count.
+        """
+        calm = 0
         try:
             while self._line:
                 self._has_moved = False
                 await trio.sleep(STALL)
+                calm = calm + 1 if self._has_moved else 0
                 if not self._has_moved and self._line:
                     self._inside += 1
                     self._line.unpark()
+                elif calm == CALM:
+                    self._is_too_wide = self._inside > FEW
+                    calm = 0
         finally:
             self._is_watched = False
