@@ -40,7 +40,7 @@ class Task:
     There is one for every invocation, and few differ in more than they begin with: so what is usual stands in the class.
     """
 
-    needs_scope = False
+    needs_scope: bool = False
     """Whether something may cancel it by itself."""
 
     scope: trio.CancelScope | None = None
@@ -51,28 +51,28 @@ class Task:
 
     caller: str | None = None
     metadata: Any = None
-    late_at = math.inf
+    late_at: float = math.inf
     """When its caller stops waiting."""
 
-    is_lost = False
+    is_lost: bool = False
     """Whether the loss of its connection has cancelled it."""
 
-    holds_slot = False
-    in_thread = False
+    holds_slot: bool = False
+    in_thread: bool = False
     """Whether the handler's thread has not returned."""
 
     code: str | None = CANCELLED
     """How the handler failed; None when it has a result."""
 
-    is_answered = False
+    is_answered: bool = False
     """Whether there is an answer, a result or an error, whatever becomes of it."""
 
-    has_started = False
+    has_started: bool = False
     """Whether its turn has come, and the handler began to run."""
 
     _invocation: Invocation | None = None
-    _holds_thread = False
-    _ended = False
+    _holds_thread: bool = False
+    _ended: bool = False
 
     def __init__(
         self, dispatcher: Dispatcher, function: Function, frame: InvokeFunction, origin: Origin, waits: bool
@@ -82,7 +82,7 @@ class Task:
         self.frame = frame
         self.origin = origin
         self._waits = waits
-        self.accepted_at = trio.current_time()
+        self.accepted_at: float = trio.current_time()
 
     def take_places(self) -> None:
         """Take what the handler needs, which is free, before it runs: trio starts the tasks of one batch in any order."""
