@@ -34,16 +34,24 @@ class Office:
 
 
 async def test_a_few_enter_at_once(autojump_clock: MockClock) -> None:
-    """Without so much as a checkpoint."""
+    """Without so much as a checkpoint; the next waits until one has left."""
+    entered = trio.Event()
+
+    async def enter() -> None:
+        await throttle.enter(home)
+        entered.set()
+
     async with trio.open_nursery() as home:
         throttle = Throttle()
         with assert_no_checkpoints():
             for _ in range(FEW):
                 await throttle.enter(home)
-        home.start_soon(throttle.enter, home)
+        home.start_soon(enter)
         await wait_all_tasks_blocked()
+        assert not entered.is_set()
         throttle.leave()
         await wait_all_tasks_blocked()
+        assert entered.is_set()
         home.cancel_scope.cancel()
 
 
