@@ -177,13 +177,16 @@ class ChannelWriter(ChannelEnd):
             await trio.aclose_forcefully(self)
 
     async def _put(self, message: str | bytes) -> None:
+        await self._find_room()
+        self._add(message)
+
+    async def _find_room(self) -> None:
         if not self._is_open:
             await self.open()
         self._check()
         while self._buffer.is_full:
             await self._buffer.wait_room()
             self._check()
-        self._add(message)
 
     @property
     def _is_ready(self) -> bool:
@@ -198,12 +201,7 @@ class ChannelWriter(ChannelEnd):
 
     async def _wait_room(self) -> None:
         await trio.lowlevel.checkpoint()
-        if not self._is_open:
-            await self.open()
-        self._check()
-        while self._buffer.is_full:
-            await self._buffer.wait_room()
-            self._check()
+        await self._find_room()
 
     def _check(self) -> None:
         self._was_told = self._was_told or (self._fault is not None and not self._is_closed)
