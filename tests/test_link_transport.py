@@ -208,18 +208,45 @@ async def test_a_silent_server_is_left_when_the_caller_gives_up(kind: Kind, auto
     assert script.closed
 
 
+class CutAt(Script):
+    """A peer whose answer and first words come in one piece, or in two that are cut at a place."""
+
+    def __init__(self, *pieces: bytes, place: int = 0) -> None:
+        super().__init__(*pieces, end="open")
+        self._place = place
+        self.said = 0
+        """Bytes of the whole."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await super().send_all(data)
+        if self.request == data:
+            whole = b"".join(self._pieces)
+            self._pieces.clear()
+            self.said = len(whole)
+            self.say(*(piece for piece in (whole[: self._place], whole[self._place :]) if piece))
+
+
 async def test_what_comes_with_the_answer_is_received(kind: Kind, autojump_clock: MockClock) -> None:
     """A greeting and a Close in one piece with the upgrade, as an engine sends them that refuses a login."""
-
-    class InOnePiece(Script):
-        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-            await super().send_all(data)
-            if self.request == data:
-                self.say(b"".join(self._pieces.popleft() for _ in range(len(self._pieces))))
-
-    script = InOnePiece(frame(TEXT, b"no"), frame(TEXT, b"such key"), close(), end="open")
+    script = CutAt(frame(TEXT, b"no"), frame(TEXT, b"such key"), close())
     async with opened(kind, script) as transport:
         assert await hear(transport) == (["no", "such key"], "the engine closed the connection (code 1005)")
+
+
+async def test_where_the_answer_is_cut_does_not_matter(kind: Kind, autojump_clock: MockClock) -> None:
+    """Also in the middle of its last line, or of the first frames behind it."""
+    place = said = 0
+    while place <= said:
+        first = frame(TEXT, b"a", fin=False) + frame(CONT, b"b")
+        script = CutAt(
+            first, frame(TEXT, b"x" * 200), frame(BINARY, b"\r\n\r\n"), frame(PING), close(1001), place=place
+        )
+        async with opened(kind, script) as transport:
+            messages, loss = await hear(transport)
+            assert messages == ["ab", "x" * 200, b"\r\n\r\n"], place
+            assert loss == "the engine closed the connection (code 1001)"
+        place, said = place + 1, script.said
+    assert place > 300
 
 
 # ---- ends -----------------------------------------------------------------------------------------------------------

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 import trio
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidState, PayloadTooBig
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.frames import CloseCode
+from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
+from iii_trio._link import small_frames
+from iii_trio._link.incoming import Incoming
+from iii_trio._link.small_frames import SMALL
 from iii_trio._link.transport import READ_AHEAD, LinkLost, Transport
 from iii_trio._link.watched import FLOOD, MAX_UNASKED, WatchedStream
 from iii_trio._wire.codec import MAX_FRAME_SIZE, MAX_MESSAGE_SIZE
@@ -26,6 +29,8 @@ from iii_trio._wire.urls import EngineUrl
 logger = logging.getLogger("iii_trio")
 
 _RECEIVE_BYTES: Final = 64 * 1024
+
+_END_OF_HEADERS: Final = b"\r\n\r\n"
 
 _FLOOD: Final = 8
 """How often a socket that has given all that was asked is asked for more, before the messages are handed on. Asking for more
@@ -38,13 +43,8 @@ _SEND_BYTES: Final = 64 * 1024
 """When so much was written the stream gets it. A frame of that size goes alone, and is not copied once more."""
 
 # The library counts a control frame between two fragments as part of the message. What it allows above our limit is room
-# for one, so that a ping cannot end a message which is just large enough; the limit itself is checked here.
+# for one, so that a ping cannot end a message which is just large enough; the limit itself is checked in `Incoming`.
 _CONTROL_FRAME: Final = 125
-
-# As an attribute of its class a member of an enumeration takes longer to look up.
-_TEXT: Final = Opcode.TEXT
-_BINARY: Final = Opcode.BINARY
-_DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 # The library's logger would write headers and payloads to whoever listens at DEBUG, and the login is a header.
 _SILENT: Final = logging.Logger("iii_trio.websockets", logging.CRITICAL + 1)
@@ -63,17 +63,18 @@ class WebsocketsTransport(Transport):
         self._stream = stream
         self._max_message_size = max_message_size
         self._on_pending = on_pending
-        self._unasked: list[bytes] = []
-        self._unasked_bytes = 0
-        self._message: bytearray | None = None
-        """The fragments of a message that has not ended."""
+        self._incoming = Incoming(protocol, max_message_size)
+        self._waiting: list[bytes] = []
+        """Frames to send, in order."""
 
-        self._is_text = True
+        self._unasked = 0
+        """Bytes among them that the codec wants to answer by itself."""
+
         self._early: list[str | bytes] = []
         """Messages that came in one piece with the end of the handshake."""
 
         self._verdict: LinkLost | None = None
-        """Why we gave the connection up, if it was us."""
+        """Why we gave the connection up, if it was not for a message."""
 
         self._is_mute = False
         """Whether a goodbye is of no use: half a frame may be on the wire, or nobody reads."""
@@ -96,14 +97,15 @@ class WebsocketsTransport(Transport):
         protocol = ClientProtocol(uri, max_size=max_message_size + _CONTROL_FRAME, logger=_SILENT)
         try:
             try:
-                await _shake_hands(protocol, watched, headers)
+                rest = await _shake_hands(protocol, watched, headers)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 raise watched.handshake_error(None) from None
             if not watched.upgraded:
                 raise watched.handshake_error(_words(protocol.handshake_exc))
             transport = cls(protocol, watched, max_message_size, on_pending)
-            _, *frames = protocol.events_received()  # the first is the answer to the handshake
-            transport._early = transport._take(frames)
+            protocol.events_received()  # the answer to the handshake
+            if rest:
+                transport._early = transport._digest(rest)
             task_status.started(transport)
             await trio.sleep_forever()
         finally:
@@ -117,7 +119,7 @@ class WebsocketsTransport(Transport):
     @property
     def has_pending(self) -> bool:
         """See `Transport`."""
-        return bool(self._unasked)
+        return self._unasked > 0
 
     @property
     def close_code(self) -> int | None:
@@ -130,13 +132,15 @@ class WebsocketsTransport(Transport):
 
         There is no checkpoint when the socket takes everything at once: the writer waits for more to send soon enough.
         """
-        send_text = self._protocol.send_text
+        waiting = self._waiting
         with self._sending():
-            for message in messages:
-                if len(message) <= MAX_FRAME_SIZE:
-                    send_text(message)
+            if messages:
+                self._check_open()
+            for message, mask in zip(messages, small_frames.fresh_masks(len(messages)), strict=True):
+                if len(message) < SMALL:
+                    waiting.append(small_frames.encode(small_frames.TEXT, message, mask))
                 else:
-                    await self._send_in_pieces(message, send_text)
+                    await self._put_large(message, self._protocol.send_text)
             await self._stream.send_eagerly(self._encoded())
 
     async def write(self, messages: Sequence[str | bytes]) -> None:
@@ -144,19 +148,20 @@ class WebsocketsTransport(Transport):
         protocol = self._protocol
         size = 0
         with self._sending():
-            for message in messages:
+            for message, mask in zip(messages, small_frames.fresh_masks(len(messages)), strict=True):
                 if size >= _SEND_BYTES:
                     await self._stream.send_eagerly(self._encoded())
                     size = 0
+                self._check_open()
                 if isinstance(message, bytes):
-                    send, data = protocol.send_binary, message
+                    kind, send, data = small_frames.BINARY, protocol.send_binary, message
                 else:
-                    send, data = protocol.send_text, message.encode()
-                if len(data) <= MAX_FRAME_SIZE:
-                    send(data)
-                    size += len(data)
+                    kind, send, data = small_frames.TEXT, protocol.send_text, message.encode()
+                size += len(data)
+                if len(data) < SMALL:
+                    self._waiting.append(small_frames.encode(kind, data, mask))
                 else:
-                    await self._send_in_pieces(data, send)
+                    await self._put_large(data, send)
             await self._flush()
 
     @contextmanager
@@ -170,6 +175,10 @@ class WebsocketsTransport(Transport):
         except trio.Cancelled:
             self._is_mute = True
             raise
+
+    def _check_open(self) -> None:
+        if self._protocol.state is not State.OPEN:
+            raise self._loss()
 
     async def receive(self) -> Sequence[str | bytes]:
         """See `Transport`. No message is held across a checkpoint, so a cancelled call has nothing to lose."""
@@ -191,12 +200,10 @@ class WebsocketsTransport(Transport):
         raise self._loss()
 
     def _digest(self, data: bytes | bytearray) -> list[str | bytes]:
-        """The messages that these bytes complete; no bytes are the end."""
-        if data:
-            self._protocol.receive_data(data)
-        else:
-            self._protocol.receive_eof()
-        return self._take(self._protocol.events_received())
+        """The messages that these bytes complete; what the codec wants to answer is left to the writer."""
+        messages = self._incoming.digest(data)
+        self._collect(self._protocol.data_to_send())
+        return messages
 
     def _take_flood(self, messages: list[str | bytes]) -> None:
         """Add the messages in what a socket has besides; what comes behind an end the codec drops by itself."""
@@ -222,91 +229,51 @@ class WebsocketsTransport(Transport):
                     data = await stream.receive_some(_RECEIVE_BYTES)
                     if not data:
                         break
-                    protocol.receive_data(data)
-                    protocol.events_received()
+                    self._incoming.ignore(data)
                     protocol.data_to_send()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             logger.debug("the connection broke while it was closed")
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _send_in_pieces(self, message: bytes, send: Callable[..., None]) -> None:
-        # Each piece is sent before the next is masked, which is another copy; pongs may go between them.
+    async def _put_large(self, message: bytes, send: Callable[..., None]) -> None:
+        """Have the codec make the frames of a message, and send all but the last; pongs may go between them."""
         rest = memoryview(message)
-        send(rest[:MAX_FRAME_SIZE], fin=False)
+        send(rest[:MAX_FRAME_SIZE], fin=len(message) <= MAX_FRAME_SIZE)
         for begin in range(MAX_FRAME_SIZE, len(message), MAX_FRAME_SIZE):
-            await self._flush()
+            await self._flush()  # before the next is masked, which is another copy
             end = begin + MAX_FRAME_SIZE
             self._protocol.send_continuation(rest[begin:end], fin=end >= len(message))
+        self._waiting += self._protocol.data_to_send()
 
     async def _flush(self) -> None:
         await self._stream.send_all(self._encoded())
 
     def _encoded(self) -> bytes:
         """What is to be sent, in one piece; taken out."""
-        data = b"".join([*self._unasked, *self._protocol.data_to_send()])
-        self._unasked.clear()
-        self._unasked_bytes = 0
+        data = b"".join([*self._waiting, *self._protocol.data_to_send()])
+        self._waiting.clear()
+        self._unasked = 0
         return data
-
-    def _take(self, events: list[Event]) -> list[str | bytes]:
-        """The messages among what the codec has found; what it wants to answer is left to the writer."""
-        messages: list[str | bytes] = []
-        try:
-            for frame in cast("list[Frame]", events):
-                opcode, data = frame.opcode, frame.data
-                is_whole = frame.fin and len(data) <= self._max_message_size
-                if is_whole and opcode is _TEXT:
-                    messages.append(str(data, "utf-8"))
-                elif is_whole and opcode is _BINARY:
-                    messages.append(bytes(data))
-                elif opcode in _DATA and self._put_together(frame):
-                    messages.append(self._end_message())
-        except LinkLost as verdict:
-            self._give_up(CloseCode.MESSAGE_TOO_BIG, verdict)
-        except UnicodeDecodeError:
-            self._give_up(CloseCode.INVALID_DATA, LinkLost.by_breach("text that is no UTF-8"))
-        self._collect(self._protocol.data_to_send())
-        return messages
-
-    def _put_together(self, frame: Frame) -> bool:
-        """Add a data frame to the message that it is part of; returns whether it is the last."""
-        if frame.opcode is Opcode.CONT and self._message is not None:
-            self._message += frame.data
-        else:
-            self._message, self._is_text = bytearray(frame.data), frame.opcode is Opcode.TEXT
-        if len(self._message) > self._max_message_size:
-            raise LinkLost.by_size(self._max_message_size)
-        return frame.fin
-
-    def _end_message(self) -> str | bytes:
-        assert self._message is not None
-        message, self._message = self._message, None
-        return str(message, "utf-8") if self._is_text else bytes(message)
 
     def _collect(self, answers: Iterable[bytes]) -> None:
         """Keep what the codec answers by itself, pongs and a Close, for the writer."""
         for answer in answers:
             if answer:  # the empty one stands for the end of the stream
-                self._unasked.append(answer)
-                self._unasked_bytes += len(answer)
-        if self._unasked_bytes > MAX_UNASKED:
+                self._waiting.append(answer)
+                self._unasked += len(answer)
+        if self._unasked > MAX_UNASKED:
             self._is_mute = True
-            self._verdict = self._verdict or LinkLost.by_end(FLOOD)
+            self._verdict = LinkLost.by_end(FLOOD)
         elif self._unasked:
             self._on_pending()
-
-    def _give_up(self, code: CloseCode, verdict: LinkLost) -> None:
-        self._message = None
-        self._verdict = verdict
-        if self._protocol.state is State.OPEN:
-            self._protocol.fail(code)
 
     def _loss(self) -> LinkLost:
         """How the connection was lost. Reader and writer each get an exception of their own."""
         error, close = self._protocol.parser_exc, self._protocol.close_rcvd
-        if self._verdict is not None:
-            return LinkLost(*self._verdict.args)
+        verdict = self._incoming.verdict or self._verdict
+        if verdict is not None:
+            return LinkLost(*verdict.args)
         if close is not None:
             return LinkLost.by_close(close.code, close.reason)
         if isinstance(error, PayloadTooBig):
@@ -316,20 +283,25 @@ class WebsocketsTransport(Transport):
         return LinkLost.by_end(self._stream.fault)
 
 
-async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers: Sequence[tuple[str, str]]) -> None:
-    """Ask for the upgrade, and mark the stream as upgraded if it was granted."""
+async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers: Sequence[tuple[str, str]]) -> bytes:
+    """Ask for the upgrade, and mark the stream as upgraded if it was granted; returns what came behind the answer."""
     request = protocol.connect()
     for name, value in headers:
         request.headers[name] = value
     protocol.send_request(request)
     await stream.send_all(b"".join(protocol.data_to_send()))
+    answer, rest = b"", b""
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
         data = await stream.receive_some(_RECEIVE_BYTES)
         if stream.hopeless.is_set():
-            return
-        protocol.receive_data(data)
+            return b""
+        # Behind the answer the codec would begin with a frame, and not tell where it stands in it.
+        head, end, rest = (answer + data).partition(_END_OF_HEADERS)
+        begin, answer = len(answer), head + end
+        protocol.receive_data(answer[begin:])
     if protocol.handshake_exc is None:
         stream.upgraded = True
+    return rest
 
 
 def _words(error: BaseException | None) -> str | None:
