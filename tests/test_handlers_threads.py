@@ -11,9 +11,9 @@ import pytest
 import trio
 import trio.testing
 
-from iii_trio import InvocationError
-from iii_trio._handlers import throttle
-from iii_trio._handlers.throttle import FEW
+from iii_trio import III, InvocationError
+from iii_trio._handlers import patience, pool
+from iii_trio._handlers.pool import FEW, INSTANT, QUICK
 from iii_trio.errors import ClientClosed, Fate, InvocationTimeout
 from iii_trio.testing import open_engine
 from tests.conftest import Link, MemoryLink, start
@@ -382,50 +382,113 @@ async def test_only_quick_functions_share_the_few_threads(
     link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is known to be slow has as many as it asks for, and takes none of theirs."""
-    monkeypatch.setattr(throttle, "STALL", 3600)
-    quick = Threads()
+    monkeypatch.setattr(pool, "STALL", 3600)
+    averages = {"instant": 0.0, "quick": (INSTANT + QUICK) / 2, "slow": 2 * QUICK}
+    handlers = {"instant": Threads(), "quick": Threads(), "slow": threads}
+    entered = {"instant": 1, "quick": FEW, "slow": 2 * FEW}
     with trio.fail_after(20):
         async with link.client() as iii:
-            iii.register_function("quick", quick)
-            await iii.register_function("slow", threads).wait_registered()
-            function = iii._dispatcher.session.registrar.registry.find("slow")
-            assert function is not None
-            for _ in range(10):
-                function.handler.habit.note(1)
-            for _ in range(2 * FEW):
-                iii.trigger_nowait("slow")
-            await threads.wait_entered(2 * FEW)
+            for name, average in averages.items():
+                await iii.register_function(name, handlers[name]).wait_registered()
+                function = iii._dispatcher.session.registrar.registry.find(name)
+                assert function is not None
+                function.handler.habit._average = average
             try:
-                for _ in range(FEW + 3):
-                    iii.trigger_nowait("quick")
-                await quick.wait_entered(FEW)
+                for name, count in entered.items():
+                    for _ in range(2 * FEW):
+                        iii.trigger_nowait(name)
+                    await handlers[name].wait_entered(count)
                 await trio.testing.wait_all_tasks_blocked()
-                assert (quick.entered, threads.inside) == (FEW, 2 * FEW)
-                quick.release()
-                await quick.wait_entered(FEW + 3)
+                assert {name: handler.inside for name, handler in handlers.items()} == entered
+                for name in ("quick", "instant"):
+                    handlers[name].release()
+                    await handlers[name].wait_entered(2 * FEW)
                 assert threads.inside == 2 * FEW
             finally:
-                quick.release()
-                threads.release()
+                for handler in handlers.values():
+                    handler.release()
 
 
-async def test_an_abandoned_wait_for_the_few_threads_leaves_nothing_behind(
+async def test_who_waited_for_a_shared_thread_when_the_end_came_may_try_elsewhere(
     link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whose caller has gone while it stood in the line never runs, and its thread is free for others."""
-    monkeypatch.setattr(throttle, "STALL", 3600)
+    """Its handler has not run, and its caller is told so; that of the one which ran is told that it failed."""
+    monkeypatch.setattr(pool, "STALL", 3600)
+    codes: list[str] = []
+
+    async def call(caller: III) -> None:
+        try:
+            await caller.trigger("f")
+        except InvocationError as error:
+            codes.append(error.code)
+
     with trio.fail_after(20):
-        async with link.client(max_threads=FEW + 1) as iii, trio.open_nursery() as nursery:
+        async with (
+            link.client(worker_name="caller") as caller,
+            trio.open_nursery() as nursery,
+            link.client(worker_name="worker", drain_timeout=0) as iii,
+        ):
             await iii.register_function("f", threads).wait_registered()
-            calls = [start(nursery, iii.trigger, "f", number) for number in range(FEW)]
-            await threads.wait_entered(FEW)
-            late = start(nursery, iii.trigger, "f", FEW, timeout_ms=20)
+            nursery.start_soon(call, caller)
+            await threads.wait_entered(1)
+            nursery.start_soon(call, caller)
+            await until(lambda: iii.statistics().running_handlers == 2)
+        assert sorted(codes) == ["invocation_failed", "overloaded"]
+        assert threads.entered == 1
+
+
+@pytest.mark.parametrize("least", [0.01, 10], ids=["shared scope", "own scope"])
+async def test_an_abandoned_wait_for_a_shared_thread_leaves_nothing_behind(
+    link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch, least: float
+) -> None:
+    """Whose caller has gone while it stood in the line never runs, and its place is free for others."""
+    monkeypatch.setattr(pool, "STALL", 3600)
+    monkeypatch.setattr(patience, "LEAST", least)
+    with trio.fail_after(20):
+        async with link.client(max_threads=2) as iii, trio.open_nursery() as nursery:
+            await iii.register_function("f", threads).wait_registered()
+            call = start(nursery, iii.trigger, "f", 1)
+            await threads.wait_entered(1)
+            late = start(nursery, iii.trigger, "f", 2, timeout_ms=30)
             with pytest.raises(InvocationTimeout):
                 await late.wait()
             await until(lambda: iii.statistics().timed_out_handlers == 1)
-            assert iii.statistics().threads == FEW
-            assert iii.statistics().running_handlers == FEW
+            assert (iii.statistics().threads, iii.statistics().running_handlers) == (1, 1)
             threads.release()
-            assert [await call.wait() for call in calls] == [*range(FEW)]
+            assert await call.wait() == 1
             assert await iii.trigger("f", "next") == "next"
-            assert (threads.entered, iii.statistics().abandoned_threads) == (FEW + 1, 0)
+            assert (threads.entered, iii.statistics().abandoned_threads) == (2, 0)
+
+
+@pytest.mark.parametrize("least", [0.01, 10], ids=["shared scope", "own scope"])
+async def test_an_abandoned_handler_in_a_shared_thread_is_told(
+    link: MemoryLink, monkeypatch: pytest.MonkeyPatch, least: float
+) -> None:
+    """Its calls end, it can ask, and others have a thread at once."""
+    monkeypatch.setattr(patience, "LEAST", least)
+    told: list[str] = []
+    done = threading.Event()
+
+    async def never() -> None:
+        await trio.sleep_forever()
+
+    with trio.fail_after(20):
+        async with link.client() as iii:
+
+            def handler() -> None:
+                try:
+                    iii.from_thread.trigger("never", timeout_ms=float("inf"))
+                except trio.Cancelled:
+                    told.append("cancelled")
+                done.set()
+
+            iii.register_function("never", never)
+            await iii.register_function("f", handler).wait_registered()
+            iii.register_function("free", lambda: "free")
+            with pytest.raises(InvocationTimeout):
+                await iii.trigger("f", timeout_ms=30)
+            assert await iii.trigger("free") == "free"
+            await trio.to_thread.run_sync(done.wait, 10)
+            assert told == ["cancelled"]
+            await until(lambda: iii.statistics().threads == 0)
+            assert iii.statistics().abandoned_threads == 1

@@ -13,6 +13,7 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -24,8 +25,8 @@ from iii_trio._handlers.answers import FAILED, LATE, OVERLOADED, failure, of_exc
 from iii_trio._handlers.context import Origin, ThreadCalls, enter, enter_thread
 from iii_trio._handlers.function import Function
 from iii_trio._handlers.patience import SharedScopes
+from iii_trio._handlers.pool import FEW, Habit, Pool
 from iii_trio._handlers.task import Late, Lost, Overloaded, Task, TimedOut
-from iii_trio._handlers.throttle import Habit, Throttle
 from iii_trio._session.deadlines import take_deadline
 from iii_trio._session.session import Session
 from iii_trio._types.table import Misfit
@@ -97,7 +98,10 @@ class Dispatcher:
     _stopped: str | None = attrs.field(default=None, init=False)
     """Why the handlers that are left are cancelled, if they are, so that their callers can be told."""
 
-    _throttle: Throttle = attrs.field(factory=Throttle, init=False)
+    _instant: Pool = attrs.field(factory=lambda: Pool(few=1), init=False)
+    _quick: Pool = attrs.field(factory=lambda: Pool(few=FEW), init=False)
+    """Apart, since what is instant is often what something else waits for."""
+
     _shared: SharedScopes = attrs.field(factory=SharedScopes, init=False)
     _awaited: set[Task] = attrs.field(factory=set, init=False)
     _is_awaited: bool = attrs.field(default=False, init=False)
@@ -324,23 +328,18 @@ class Dispatcher:
         return await self._run_in_thread(task, handler)
 
     async def _run_in_thread(self, task: Task, handler: Callable[[], Any]) -> Any:
-        await task.wait_thread()  # before the throttle: the places are held by those who wait there
-        if self.nursery is None or not task.function.habit.is_quick:
-            return await self._run_abandonable(task, handler)
-        await self._throttle.enter(self.nursery)
+        await task.wait_thread()
+        calls, function = ThreadCalls(), task.function
+        work = partial(_in_thread, handler, calls, function.habit)
         try:
-            return await self._run_abandonable(task, handler)
-        finally:
-            self._throttle.leave()
-
-    async def _run_abandonable(self, task: Task, handler: Callable[[], Any]) -> Any:
-        calls, habit = ThreadCalls(), task.function.habit
-        try:
+            # A time-out of the function's begins with the handler, and who stands in the line for a thread has not begun.
+            if self.nursery is not None and function.timeout == math.inf and function.habit.is_quick:
+                task.start()
+                pool = self._instant if function.habit.is_instant else self._quick
+                return await pool.run(work, task, self.nursery)
             # The thread, and with it its place in the limiter, may outlive this task: that is what keeps threads bounded.
             limiter: Any = task
-            return await trio.to_thread.run_sync(
-                _in_thread, handler, calls, habit, abandon_on_cancel=True, limiter=limiter
-            )
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
         except trio.Cancelled:
             if task.in_thread:
                 self.counters.abandoned_threads += 1
@@ -351,7 +350,7 @@ class Dispatcher:
         """What the caller of a handler is told that the end of the worker has cancelled."""
         self.counters.cancelled += 1
         # One that waited for its turn has not run, and its caller may try it elsewhere (docs/fates.md).
-        code = FAILED if task.has_started else OVERLOADED.code
+        code = FAILED if task.has_started and not task.never_ran else OVERLOADED.code
         return failure(task.frame, ErrorBody(code, f"this worker is shutting down, and {reason}"))
 
     def _encode(self, task: Task, frame: InvokeFunction, answer: InvocationResult) -> bytes:

@@ -7,8 +7,8 @@ import math
 import attrs
 import trio
 
+from iii_trio._handlers.pool import Habit
 from iii_trio._handlers.signature import Signature
-from iii_trio._handlers.throttle import Habit
 from iii_trio._options import OnConnectionLost
 
 

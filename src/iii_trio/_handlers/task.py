@@ -59,7 +59,10 @@ class Task:
 
     holds_slot: bool = False
     in_thread: bool = False
-    """Whether the handler's thread has not returned."""
+    """Whether the handler's thread has not returned. One that is shared says so only when nobody waits for it any more."""
+
+    never_ran: bool = False
+    """Whether it was cancelled in the line for a shared thread."""
 
     code: str | None = CANCELLED
     """How the handler failed; None when it has a result."""

@@ -1,0 +1,252 @@
+"""Threads that quick sync handlers share: one thread runs many of them, one after the other.
+
+Only one thread runs Python at a time, and to wake one takes far longer than most handlers (docs/decisions.md, "Few threads
+for quick handlers"). So they stand in one line, a thread that has come takes from it until it is empty, and what they
+return is handed over in one go. A handler that waits for something holds up nobody for long: another thread comes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import Context, copy_context
+from functools import partial
+from typing import Any, Final, Protocol
+
+import attrs
+import trio
+from sniffio import current_async_library_cvar
+
+FEW: Final = 5
+"""Threads that share the line of handlers that are quick, and not instant."""
+
+QUICK: Final = 0.002
+"""Seconds that a handler takes on average to be called quick."""
+
+INSTANT: Final = 0.0002
+"""Seconds that a handler takes on average to be called instant: one thread is enough for all of them."""
+
+STALL: Final = 0.01
+"""Seconds after which the threads are taken to wait for something, when no handler has returned: as many more come."""
+
+CALM: Final = 20
+"""How often in a row that must pass with some handler returning, before one thread too many goes."""
+
+_WEIGHT: Final = 0.05
+"""Of the last handler in the average of a function."""
+
+
+@attrs.define(eq=False)
+class Habit:
+    """How long the sync handlers of one function take."""
+
+    _average: float = 0.0
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether they mostly return at once, as is believed until it is known."""
+        return self._average < QUICK
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether there is nothing to gain by running two of them at once, as is believed until it is known."""
+        return self._average < INSTANT
+
+    def note(self, seconds: float) -> None:
+        """One has returned. Called in its thread."""
+        self._average += _WEIGHT * (seconds - self._average)
+
+
+class Owner(Protocol):
+    """The invocation that a job is done for."""
+
+    in_thread: bool
+    """Set when nobody waits for the handler any more, and it runs."""
+
+    never_ran: bool
+    """Set when nobody waits for the handler any more, and it will not run."""
+
+    def release_on_behalf_of(self, _: object) -> None:
+        """Nobody has waited, and the handler has returned."""
+
+
+@attrs.define(eq=False)
+class _Seat:
+    """One thread of the pool."""
+
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    is_taken: bool = True
+    """Whether its thread takes from the line; False when it ends with the handler that it runs, if any."""
+
+
+@attrs.define(eq=False)
+class _Job:
+    """One handler to run."""
+
+    work: Callable[[], Any]
+    context: Context
+    owner: Owner
+    waiter: trio.lowlevel.Task | None
+    """Who waits for it; None when nobody does any more."""
+
+    seat: _Seat | None = None
+    """Where it runs, or has run."""
+
+    is_over: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        """In a thread."""
+        try:
+            self.result = self.context.run(self.work)
+        except BaseException as error:  # it is raised where the handler is waited for
+            self.error = error
+
+
+@attrs.define(eq=False)
+class Pool:
+    """A line of handlers, and the threads that take from it."""
+
+    few: int
+    """Threads that come as soon as there is a handler for each."""
+
+    _line: deque[_Job] = attrs.field(factory=deque, init=False)
+    _done: deque[_Job] = attrs.field(factory=deque, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    """Held for moments: who takes a job, who gives one up, and whether a thread still looks at the line."""
+
+    _seats: int = attrs.field(default=0, init=False)
+    """Threads that take from the line, or will when they have begun."""
+
+    _is_one_too_many: bool = attrs.field(default=False, init=False)
+    _limiter: trio.CapacityLimiter = attrs.field(factory=partial(trio.CapacityLimiter, math.inf), init=False)
+    _is_told: bool = attrs.field(default=False, init=False)
+    """Whether trio knows that something is done."""
+
+    _has_moved: bool = attrs.field(default=False, init=False)
+    _is_watched: bool = attrs.field(default=False, init=False)
+
+    # ---- in trio's thread -------------------------------------------------------------------------------------------
+
+    async def run(self, work: Callable[[], Any], owner: Owner, home: trio.Nursery) -> Any:
+        """Run `work` in a thread, in the caller's context, and return or raise what it does. Threads belong to `home`.
+
+        Cancelled in the line it never runs. Cancelled while it runs its thread is abandoned: `in_thread` of its owner is
+        set until it has returned, and then the owner is told.
+        """
+        context = copy_context()
+        context.run(current_async_library_cvar.set, None)  # as `trio.to_thread.run_sync` does
+        job = _Job(work, context, owner, trio.lowlevel.current_task())
+        with self._lock:
+            self._line.append(job)
+            comes = self._seats < self.few
+            self._seats += comes
+        if comes:
+            self._start(home, self._sit)
+        elif not self._is_watched:
+            self._is_watched = True
+            self._start(home, self._watch)
+        await trio.lowlevel.wait_task_rescheduled(partial(self._give_up, job))
+        error, job.error = job.error, None
+        if error is None:
+            return job.result
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
+
+    def _start(self, home: trio.Nursery, what: Callable[[trio.Nursery], Awaitable[None]]) -> None:
+        # In no handler's context: it outlives the one that happens to need it, and is not part of its work.
+        Context().run(partial(home.start_soon, what, home, name="iii threads"))
+
+    def _give_up(self, job: _Job, _: object) -> trio.lowlevel.Abort:
+        with self._lock:
+            if job.is_over:
+                return trio.lowlevel.Abort.FAILED  # what it has returned is on the way
+            job.waiter = None
+            if job.seat is None:
+                job.owner.never_ran = True
+            else:
+                job.owner.in_thread = True
+                self._leave(job.seat)
+                job.seat.scope.cancel(reason="nobody waits for the handler in this thread any more")
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _leave(self, seat: _Seat) -> None:
+        if seat.is_taken:
+            seat.is_taken = False
+            self._seats -= 1
+
+    async def _sit(self, home: trio.Nursery) -> None:
+        """Have one thread take from the line, until that is empty."""
+        seat = _Seat()
+        tell = partial(trio.lowlevel.current_trio_token().run_sync_soon, self._hand_over)
+        try:
+            with seat.scope:
+                # Abandoned with the handler that it runs, so that this knows that it is: see `from_thread`.
+                await trio.to_thread.run_sync(self._take, seat, tell, abandon_on_cancel=True, limiter=self._limiter)
+        finally:
+            with self._lock:
+                self._leave(seat)
+
+    def _hand_over(self) -> None:
+        """Wake those whose handlers have returned."""
+        self._is_told = False
+        while self._done:
+            job = self._done.popleft()
+            if job.waiter is not None:
+                trio.lowlevel.reschedule(job.waiter)
+            else:
+                job.owner.release_on_behalf_of(job)
+
+    async def _watch(self, home: trio.Nursery) -> None:
+        """Have more threads come whenever no handler has returned for a while, as long as one waits in the line.
+
+        And one less when it has gone well for some time: a line may never end, and every pause of the process would count.
+        """
+        calm = 0
+        try:
+            while self._line:
+                self._has_moved = False
+                await trio.sleep(STALL)
+                calm = calm + 1 if self._has_moved else 0
+                if not self._has_moved:
+                    with self._lock:
+                        more = min(len(self._line), max(1, self._seats))
+                        self._seats += more
+                    for _ in range(more):
+                        self._start(home, self._sit)
+                elif calm == CALM:
+                    calm = 0
+                    self._is_one_too_many = self._seats > self.few
+        finally:
+            self._is_watched = False
+
+    # ---- in the threads ---------------------------------------------------------------------------------------------
+
+    def _take(self, seat: _Seat, tell: Callable[[], None]) -> None:
+        """Run what is in the line, one after the other."""
+        while (job := self._next(seat)) is not None:
+            job.run()
+            with self._lock:
+                job.is_over = self._has_moved = True
+                self._done.append(job)
+            if not self._is_told:  # else trio will see this one too
+                self._is_told = True
+                with suppress(trio.RunFinishedError):
+                    tell()
+
+    def _next(self, seat: _Seat) -> _Job | None:
+        with self._lock:
+            while seat.is_taken and self._line and not self._is_one_too_many:
+                job = self._line.popleft()
+                if job.waiter is not None:
+                    job.seat = seat
+                    return job
+            self._is_one_too_many = False
+            self._leave(seat)
+            return None
