@@ -87,7 +87,7 @@ class ClientStatistics:
     """The bound of bytes that wait, likewise (`InitOptions.max_outbox_bytes`)."""
 
     running_handlers: int
-    """Handlers that run."""
+    """Handlers that run; quick sync ones that stand in the line for a shared thread are among them."""
 
     max_running_handlers: int | None
     """How many may (`InitOptions.max_running_handlers`)."""

@@ -70,10 +70,10 @@ class Incoming:
                     self._head = bytes(data[begin:])
                     return
                 self._owed = size
-            piece = data[begin : begin + self._owed]
+            piece = memoryview(data)[begin : begin + self._owed]  # it may be long, and the codec copies it anyway
             begin += len(piece)
             self._owed -= len(piece)
-            self._protocol.receive_data(piece)
+            self._protocol.receive_data(cast("bytes", piece))
             self._put_together(messages)
 
     def _put_together(self, messages: list[str | bytes]) -> None:
