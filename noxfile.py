@@ -36,6 +36,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest(session: nox.Session) -> None:
+    """The test-suite with the oldest release of every library that a user may have; arguments go to pytest."""
+    session.install("-e", ".[dev]")
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *(each for name in ("fast", "engine", "cli", "testing") for each in extras[name])]
+    session.install(*(each.replace(">=", "==") for each in wanted))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, format, import contracts, and the sizes of files and functions."""
     session.install("-e", ".[dev]")
