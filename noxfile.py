@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def lowest(session: nox.Session) -> None:
     """The test-suite with the oldest release of every library that a user may have; arguments go to pytest."""
     session.install("-e", ".[dev]")
     extras = PROJECT["optional-dependencies"]
-    wanted = [*PROJECT["dependencies"], *(each for name in ("fast", "engine", "cli", "testing") for each in extras[name])]
-    session.install(*(each.replace(">=", "==") for each in wanted))
+    wanted = [PROJECT["dependencies"], extras["fast"], extras["engine"], extras["cli"], extras["testing"]]
+    session.install(*(each.replace(">=", "==") for each in chain(*wanted)))
     session.run("pytest", *session.posargs)
 
 
