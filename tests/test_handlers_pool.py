@@ -20,7 +20,7 @@ import trio.testing
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from iii_trio._handlers import pool as pool_module
-from iii_trio._handlers.pool import CALM, FEW, INSTANT, QUICK, STALL, Habit, Pool
+from iii_trio._handlers.pool import FEW, INSTANT, LONG, PERIOD, QUICK, Habit, Pool
 from tests.interop.engines import until
 
 SERVED: ContextVar[int] = ContextVar("served")
@@ -92,12 +92,25 @@ async def open_hall(few: int = 1) -> AsyncIterator[Hall]:
             home.cancel_scope.cancel()
 
 
+def tell_when_left(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """An event that is set when a thread has left the line."""
+    left = threading.Event()
+    take = Pool._take
+
+    def take_and_tell(*args: Any) -> None:
+        take(*args)
+        left.set()
+
+    monkeypatch.setattr(Pool, "_take", take_and_tell)
+    return left
+
+
 # ---- one thread for all ---------------------------------------------------------------------------------------------
 
 
 async def test_instant_handlers_run_in_one_thread_in_order(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they came, however many."""
-    monkeypatch.setattr(pool_module, "STALL", NEVER)
+    monkeypatch.setattr(pool_module, "PERIOD", NEVER)
     ran: list[tuple[int, int]] = []
 
     def note(number: int) -> None:
@@ -181,12 +194,42 @@ async def test_one_that_waits_holds_up_nobody_for_long(gate: Gate) -> None:
         assert await hall.run(threading.get_ident) != gate.entered[0]
         gate.opened.set()
         await until(lambda: not [task for task in hall.home.child_tasks if task.name == "iii threads"])
-        assert hall.pool._seats == 0
+        assert not hall.pool._seats
+
+
+async def test_one_that_waits_for_long_is_left_alone(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that come later have a thread at once, and not again after a while."""
+    async with open_hall() as hall:
+        hall.start(gate)
+        await gate.wait_entered(1)
+        await hall.run(threading.get_ident)
+        monkeypatch.setattr(pool_module, "PERIOD", NEVER)
+        for _ in range(5):
+            assert await hall.run(threading.get_ident) != gate.entered[0]
+        gate.opened.set()
+
+
+async def test_one_that_has_only_begun_is_waited_for(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the watch comes by."""
+    monkeypatch.setattr(pool_module, "PERIOD", 0)
+    monkeypatch.setattr(pool_module, "LONG", NEVER)
+    async with open_hall() as hall:
+        hall.start(gate)
+        await gate.wait_entered(1)
+        hall.start(threading.get_ident)
+        for _ in range(50):
+            await trio.lowlevel.checkpoint()
+        assert hall.results == []
+        assert len(hall.pool._seats) == 1
+        monkeypatch.setattr(pool_module, "PERIOD", 0.01)
+        gate.opened.set()
+        await until(lambda: len(hall.results) == 2)
+        assert hall.results == gate.entered * 2
 
 
 @pytest.mark.parametrize("count", [2, 7, 40])
 async def test_handlers_that_wait_for_each_other_all_finish(count: int) -> None:
-    """However many: as many threads come again whenever nothing has moved."""
+    """However many."""
     barrier = threading.Barrier(count)
     async with open_hall() as hall:
         for _ in range(count):
@@ -197,7 +240,7 @@ async def test_handlers_that_wait_for_each_other_all_finish(count: int) -> None:
 
 async def test_a_few_come_at_once(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without anybody having to wait first; the next stands in the line."""
-    monkeypatch.setattr(pool_module, "STALL", NEVER)
+    monkeypatch.setattr(pool_module, "PERIOD", NEVER)
     async with open_hall(FEW) as hall:
         for _ in range(FEW + 3):
             hall.start(gate)
@@ -209,25 +252,45 @@ async def test_a_few_come_at_once(gate: Gate, monkeypatch: pytest.MonkeyPatch) -
         assert len(set(hall.results)) <= FEW
 
 
-async def test_a_thread_too_many_goes(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some time in which all went well, though the line never ends: a pause has no consequences."""
-    monkeypatch.setattr(pool_module, "STALL", 0.001)
-    monkeypatch.setattr(pool_module, "CALM", 2)
+async def test_a_thread_that_cannot_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is told, and nobody else is harmed; the next may have more luck."""
+
+    async def fail(*_: object, **__: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    given_up = Owner()
     async with open_hall(FEW) as hall:
-        for _ in range(4 * FEW):
-            hall.start(gate)
-        await gate.wait_entered(4 * FEW)
-        assert hall.pool._seats >= 4 * FEW
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.to_thread, "run_sync", fail)
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await hall.run(threading.get_ident, given_up)
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="can't start new thread"):
+                    await hall.run(threading.get_ident)
+        assert await hall.run(lambda: "more luck") == "more luck"
+        assert (given_up.never_ran, given_up.released) == (True, 0)
 
-        async def go_on() -> None:
-            while True:
-                await hall.run(lambda: time.sleep(0.0001))
 
-        for _ in range(8 * FEW):
-            hall.nursery.start_soon(go_on)
+async def test_a_thread_that_cannot_come_where_there_is_another(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody need be told: what waits is done there."""
+
+    async def fail(*_: object, **__: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pool_module, "PERIOD", NEVER)
+    async with open_hall(2) as hall:
+        hall.start(gate)
+        await gate.wait_entered(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(trio.to_thread, "run_sync", fail)
+            hall.start(threading.get_ident)
+            await wait_all_tasks_blocked()
         gate.opened.set()
-        await until(lambda: hall.pool._seats <= FEW)
-        hall.nursery.cancel_scope.cancel()
+        await until(lambda: len(hall.results) == 2)
+        assert hall.results == gate.entered * 2
 
 
 # ---- given up -------------------------------------------------------------------------------------------------------
@@ -235,7 +298,7 @@ async def test_a_thread_too_many_goes(gate: Gate, monkeypatch: pytest.MonkeyPatc
 
 async def test_who_is_cancelled_in_the_line_never_runs(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its owner knows."""
-    monkeypatch.setattr(pool_module, "STALL", NEVER)
+    monkeypatch.setattr(pool_module, "PERIOD", NEVER)
     owner = Owner()
     ran: list[str] = []
     async with open_hall() as hall:
@@ -278,7 +341,24 @@ async def test_a_thread_that_is_given_up_keeps_its_owner_until_it_returns(gate: 
         gate.opened.set()
         await until(lambda: owner.released == 1)
         assert told == [True]
-        assert hall.pool._seats == 0
+        assert not hall.pool._seats
+
+
+async def test_a_thread_that_is_given_up_takes_nothing_more(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when it returns before trio has done anything else."""
+    left = tell_when_left(monkeypatch)
+    monkeypatch.setattr(pool_module, "PERIOD", NEVER)
+    async with open_hall() as hall, trio.open_nursery() as nursery:
+        nursery.start_soon(hall.run, gate)
+        await gate.wait_entered(1)
+        hall.nursery.start_soon(hall.run, lambda: ran.append("in a thread that is cancelled"))
+        await wait_all_tasks_blocked()
+        ran: list[str] = []
+        nursery.cancel_scope.cancel()
+        gate.opened.set()
+        assert left.wait(10)  # trio's own thread stands still meanwhile
+        assert ran == []
+        hall.nursery.cancel_scope.cancel()
 
 
 async def test_what_has_returned_is_not_given_up(gate: Gate) -> None:
@@ -304,14 +384,7 @@ async def test_what_has_returned_is_not_given_up(gate: Gate) -> None:
 async def test_nothing_of_the_line_runs_after_the_end(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that is left behind ends with its handler."""
     ran: list[str] = []
-    left = threading.Event()
-    take = Pool._take
-
-    def take_and_tell(*args: Any) -> None:
-        take(*args)
-        left.set()
-
-    monkeypatch.setattr(Pool, "_take", take_and_tell)
+    left = tell_when_left(monkeypatch)
     async with open_hall() as hall:
         hall.start(gate)
         await gate.wait_entered(1)
@@ -323,7 +396,7 @@ async def test_nothing_of_the_line_runs_after_the_end(gate: Gate, monkeypatch: p
     gate.opened.set()
     assert left.wait(10)
     assert ran == []
-    assert hall.pool._seats == 0
+    assert not hall.pool._seats
 
 
 async def test_a_handler_that_failed_leaves_no_cycle() -> None:
@@ -355,6 +428,9 @@ def test_a_function_is_quick_until_it_is_known() -> None:
     """One slow handler among many is an exception, and some in a row are a habit; it can change again."""
     habit = Habit()
     assert habit.is_quick
+    assert not habit.is_instant
+    for _ in range(20):
+        habit.note(0)
     assert habit.is_instant
     habit.note(10 * QUICK)
     assert habit.is_quick
@@ -366,9 +442,6 @@ def test_a_function_is_quick_until_it_is_known() -> None:
         habit.note(QUICK / 2)
     assert habit.is_quick
     assert not habit.is_instant
-    for _ in range(200):
-        habit.note(0)
-    assert habit.is_instant
 
 
 def test_the_documents_have_the_bounds() -> None:
@@ -377,7 +450,7 @@ def test_the_documents_have_the_bounds() -> None:
     section = " ".join(text[text.index("## Few threads for quick handlers") :].split())
     assert f"less than {QUICK * 1000:g} ms on average" in section
     assert f"below {INSTANT * 1000:g} ms" in section
-    assert f"none has returned within {STALL * 1000:g} ms" in section
-    assert f"After {CALM * STALL:g} s in which" in section
+    assert f"Every {PERIOD * 1000:g} ms" in section
+    assert f"runs for more than {LONG * 1000:g} ms" in section
     assert FEW == 5
     assert "five threads" in section

@@ -382,7 +382,7 @@ async def test_only_quick_functions_share_the_few_threads(
     link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is known to be slow has as many as it asks for, and takes none of theirs."""
-    monkeypatch.setattr(pool, "STALL", 3600)
+    monkeypatch.setattr(pool, "PERIOD", 3600)
     averages = {"instant": 0.0, "quick": (INSTANT + QUICK) / 2, "slow": 2 * QUICK}
     handlers = {"instant": Threads(), "quick": Threads(), "slow": threads}
     entered = {"instant": 1, "quick": FEW, "slow": 2 * FEW}
@@ -409,11 +409,28 @@ async def test_only_quick_functions_share_the_few_threads(
                     handler.release()
 
 
+async def test_a_function_with_a_time_out_stands_in_no_line(
+    link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time would run while it stands there."""
+    monkeypatch.setattr(pool, "PERIOD", 3600)
+    with trio.fail_after(20):
+        async with link.client() as iii:
+            iii.register_function("free", lambda: "free", timeout=10)
+            await iii.register_function("f", threads).wait_registered()
+            for _ in range(FEW + 1):
+                iii.trigger_nowait("f")
+            await threads.wait_entered(FEW)
+            assert await iii.trigger("free") == "free"
+            assert threads.entered == FEW
+            threads.release()
+
+
 async def test_who_waited_for_a_shared_thread_when_the_end_came_may_try_elsewhere(
     link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its handler has not run, and its caller is told so; that of the one which ran is told that it failed."""
-    monkeypatch.setattr(pool, "STALL", 3600)
+    """Its handler has not run, and its caller is told so; those of the others are told that they failed."""
+    monkeypatch.setattr(pool, "PERIOD", 3600)
     codes: list[str] = []
 
     async def call(caller: III) -> None:
@@ -429,12 +446,13 @@ async def test_who_waited_for_a_shared_thread_when_the_end_came_may_try_elsewher
             link.client(worker_name="worker", drain_timeout=0) as iii,
         ):
             await iii.register_function("f", threads).wait_registered()
+            for _ in range(FEW):
+                nursery.start_soon(call, caller)
+            await threads.wait_entered(FEW)
             nursery.start_soon(call, caller)
-            await threads.wait_entered(1)
-            nursery.start_soon(call, caller)
-            await until(lambda: iii.statistics().running_handlers == 2)
-        assert sorted(codes) == ["invocation_failed", "overloaded"]
-        assert threads.entered == 1
+            await until(lambda: iii.statistics().running_handlers == FEW + 1)
+        assert sorted(codes) == [*["invocation_failed"] * FEW, "overloaded"]
+        assert threads.entered == FEW
 
 
 @pytest.mark.parametrize("least", [0.01, 10], ids=["shared scope", "own scope"])
@@ -442,22 +460,22 @@ async def test_an_abandoned_wait_for_a_shared_thread_leaves_nothing_behind(
     link: MemoryLink, threads: Threads, monkeypatch: pytest.MonkeyPatch, least: float
 ) -> None:
     """Whose caller has gone while it stood in the line never runs, and its place is free for others."""
-    monkeypatch.setattr(pool, "STALL", 3600)
+    monkeypatch.setattr(pool, "PERIOD", 3600)
     monkeypatch.setattr(patience, "LEAST", least)
     with trio.fail_after(20):
-        async with link.client(max_threads=2) as iii, trio.open_nursery() as nursery:
+        async with link.client(max_threads=FEW + 1) as iii, trio.open_nursery() as nursery:
             await iii.register_function("f", threads).wait_registered()
-            call = start(nursery, iii.trigger, "f", 1)
-            await threads.wait_entered(1)
-            late = start(nursery, iii.trigger, "f", 2, timeout_ms=30)
+            calls = [start(nursery, iii.trigger, "f", number) for number in range(FEW)]
+            await threads.wait_entered(FEW)
+            late = start(nursery, iii.trigger, "f", FEW, timeout_ms=30)
             with pytest.raises(InvocationTimeout):
                 await late.wait()
             await until(lambda: iii.statistics().timed_out_handlers == 1)
-            assert (iii.statistics().threads, iii.statistics().running_handlers) == (1, 1)
+            assert (iii.statistics().threads, iii.statistics().running_handlers) == (FEW, FEW)
             threads.release()
-            assert await call.wait() == 1
+            assert [await call.wait() for call in calls] == [*range(FEW)]
             assert await iii.trigger("f", "next") == "next"
-            assert (threads.entered, iii.statistics().abandoned_threads) == (2, 0)
+            assert (threads.entered, iii.statistics().abandoned_threads) == (FEW + 1, 0)
 
 
 @pytest.mark.parametrize("least", [0.01, 10], ids=["shared scope", "own scope"])

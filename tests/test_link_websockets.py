@@ -80,6 +80,18 @@ async def test_a_close_between_the_pieces(autojump_clock: MockClock) -> None:
     assert [each.opcode for each in script.frames()] == [TEXT, CLOSE]
 
 
+async def test_nothing_is_written_after_a_close(autojump_clock: MockClock) -> None:
+    """Though the stream would still take it."""
+    script = Script(end="open")
+    async with opened(WebsocketsTransport, script) as transport:
+        script.say(close(1001))
+        await hear(transport)
+        with pytest.raises(LinkLost, match="code 1001"):
+            await transport.write(["small", b"x" * MIB])
+        await transport.aclose()
+    assert [each.opcode for each in script.frames()] == [CLOSE]
+
+
 async def test_a_batch_is_received_at_once(autojump_clock: MockClock) -> None:
     """All messages of one piece come from one call."""
     script = Script(end="open")

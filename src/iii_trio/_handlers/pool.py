@@ -11,14 +11,16 @@ import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Final, Protocol
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 import trio
 from sniffio import current_async_library_cvar
+
+T = TypeVar("T")
 
 FEW: Final = 5
 """Threads that share the line of handlers that are quick, and not instant."""
@@ -29,11 +31,11 @@ QUICK: Final = 0.002
 INSTANT: Final = 0.0002
 """Seconds that a handler takes on average to be called instant: one thread is enough for all of them."""
 
-STALL: Final = 0.01
-"""Seconds after which the threads are taken to wait for something, when no handler has returned: as many more come."""
+LONG: Final = 0.005
+"""Seconds after which a handler is left to its thread, when others wait, and another thread comes for those."""
 
-CALM: Final = 20
-"""How often in a row that must pass with some handler returning, before one thread too many goes."""
+PERIOD: Final = 0.01
+"""Seconds between two looks for such handlers."""
 
 _WEIGHT: Final = 0.05
 """Of the last handler in the average of a function."""
@@ -43,7 +45,8 @@ _WEIGHT: Final = 0.05
 class Habit:
     """How long the sync handlers of one function take."""
 
-    _average: float = 0.0
+    _average: float = 2 * INSTANT
+    """Of one that is not known, what lets others run beside it until it is."""
 
     @property
     def is_quick(self) -> bool:
@@ -52,7 +55,7 @@ class Habit:
 
     @property
     def is_instant(self) -> bool:
-        """Whether there is nothing to gain by running two of them at once, as is believed until it is known."""
+        """Whether there is nothing to gain by running two of them at once."""
         return self._average < INSTANT
 
     def note(self, seconds: float) -> None:
@@ -78,8 +81,8 @@ class _Seat:
     """One thread of the pool."""
 
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    is_taken: bool = True
-    """Whether its thread takes from the line; False when it ends with the handler that it runs, if any."""
+    began: float = math.inf
+    """When the handler that it runs began."""
 
 
 @attrs.define(eq=False)
@@ -119,19 +122,18 @@ class Pool:
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     """Held for moments: who takes a job, who gives one up, and whether a thread still looks at the line."""
 
-    _seats: int = attrs.field(default=0, init=False)
-    """Threads that take from the line, or will when they have begun."""
+    _seats: set[_Seat] = attrs.field(factory=set, init=False)
+    """Threads that take from the line, or will when they have begun. Others end with the handler that they run."""
 
-    _is_one_too_many: bool = attrs.field(default=False, init=False)
     _limiter: trio.CapacityLimiter = attrs.field(factory=partial(trio.CapacityLimiter, math.inf), init=False)
     _is_told: bool = attrs.field(default=False, init=False)
     """Whether trio knows that something is done."""
 
-    _has_moved: bool = attrs.field(default=False, init=False)
     _is_watched: bool = attrs.field(default=False, init=False)
 
     # ---- in trio's thread -------------------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, work: Callable[[], Any], owner: Owner, home: trio.Nursery) -> Any:
         """Run `work` in a thread, in the caller's context, and return or raise what it does. Threads belong to `home`.
 
@@ -143,13 +145,12 @@ class Pool:
         job = _Job(work, context, owner, trio.lowlevel.current_task())
         with self._lock:
             self._line.append(job)
-            comes = self._seats < self.few
-            self._seats += comes
-        if comes:
-            self._start(home, self._sit)
+            another = len(self._seats) < self.few
+        if another:
+            self._bring(home)
         elif not self._is_watched:
             self._is_watched = True
-            self._start(home, self._watch)
+            self._start(home, self._watch, home)
         await trio.lowlevel.wait_task_rescheduled(partial(self._give_up, job))
         error, job.error = job.error, None
         if error is None:
@@ -159,9 +160,16 @@ class Pool:
         finally:
             del error  # its traceback holds this frame
 
-    def _start(self, home: trio.Nursery, what: Callable[[trio.Nursery], Awaitable[None]]) -> None:
+    def _bring(self, home: trio.Nursery) -> None:
+        """Have another thread come and take from the line."""
+        seat = _Seat()
+        with self._lock:
+            self._seats.add(seat)
+        self._start(home, self._sit, seat)
+
+    def _start(self, home: trio.Nursery, what: Callable[[T], Awaitable[None]], argument: T) -> None:
         # In no handler's context: it outlives the one that happens to need it, and is not part of its work.
-        Context().run(partial(home.start_soon, what, home, name="iii threads"))
+        Context().run(partial(home.start_soon, what, argument, name="iii threads"))
 
     def _give_up(self, job: _Job, _: object) -> trio.lowlevel.Abort:
         with self._lock:
@@ -172,26 +180,37 @@ class Pool:
                 job.owner.never_ran = True
             else:
                 job.owner.in_thread = True
-                self._leave(job.seat)
+                self._seats.discard(job.seat)  # before its task can know: else the thread might take another until then
                 job.seat.scope.cancel(reason="nobody waits for the handler in this thread any more")
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def _leave(self, seat: _Seat) -> None:
-        if seat.is_taken:
-            seat.is_taken = False
-            self._seats -= 1
-
-    async def _sit(self, home: trio.Nursery) -> None:
-        """Have one thread take from the line, until that is empty."""
-        seat = _Seat()
+    @trio.lowlevel.enable_ki_protection
+    async def _sit(self, seat: _Seat) -> None:
+        """Have a thread take from the line, until that is empty."""
         tell = partial(trio.lowlevel.current_trio_token().run_sync_soon, self._hand_over)
         try:
             with seat.scope:
                 # Abandoned with the handler that it runs, so that this knows that it is: see `from_thread`.
-                await trio.to_thread.run_sync(self._take, seat, tell, abandon_on_cancel=True, limiter=self._limiter)
+                await trio.to_thread.run_sync(
+                    self._take, seat, tell, thread_name="iii handlers", abandon_on_cancel=True, limiter=self._limiter
+                )
+        except Exception as error:  # the system has no thread for us
+            self._fail(seat, error)
         finally:
             with self._lock:
-                self._leave(seat)
+                self._seats.discard(seat)
+
+    def _fail(self, seat: _Seat, error: Exception) -> None:
+        """A thread cannot come. Where there is none left, those in the line are told, since nobody would serve them."""
+        with self._lock:
+            self._seats.discard(seat)
+            if not self._seats:
+                left = [job for job in self._line if job.waiter is not None]
+                self._line.clear()
+                for job in left:
+                    job.is_over, job.error = True, error
+                self._done.extend(left)
+        self._hand_over()
 
     def _hand_over(self) -> None:
         """Wake those whose handlers have returned."""
@@ -203,26 +222,18 @@ class Pool:
             else:
                 job.owner.release_on_behalf_of(job)
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch(self, home: trio.Nursery) -> None:
-        """Have more threads come whenever no handler has returned for a while, as long as one waits in the line.
-
-        And one less when it has gone well for some time: a line may never end, and every pause of the process would count.
-        """
-        calm = 0
+        """Leave handlers that wait for something to their threads, and have others come, as long as there is a line."""
         try:
             while self._line:
-                self._has_moved = False
-                await trio.sleep(STALL)
-                calm = calm + 1 if self._has_moved else 0
-                if not self._has_moved:
-                    with self._lock:
-                        more = min(len(self._line), max(1, self._seats))
-                        self._seats += more
-                    for _ in range(more):
-                        self._start(home, self._sit)
-                elif calm == CALM:
-                    calm = 0
-                    self._is_one_too_many = self._seats > self.few
+                await trio.sleep(PERIOD)
+                with self._lock:
+                    long_ago = perf_counter() - LONG
+                    self._seats -= {seat for seat in self._seats if seat.began < long_ago}
+                    missing = min(len(self._line), self.few - len(self._seats))
+                for _ in range(missing):
+                    self._bring(home)
         finally:
             self._is_watched = False
 
@@ -233,20 +244,19 @@ class Pool:
         while (job := self._next(seat)) is not None:
             job.run()
             with self._lock:
-                job.is_over = self._has_moved = True
+                job.is_over = True
                 self._done.append(job)
             if not self._is_told:  # else trio will see this one too
                 self._is_told = True
-                with suppress(trio.RunFinishedError):
-                    tell()
+                tell()
 
     def _next(self, seat: _Seat) -> _Job | None:
         with self._lock:
-            while seat.is_taken and self._line and not self._is_one_too_many:
+            while self._line and seat in self._seats:
                 job = self._line.popleft()
                 if job.waiter is not None:
                     job.seat = seat
+                    seat.began = perf_counter()
                     return job
-            self._is_one_too_many = False
-            self._leave(seat)
+            self._seats.discard(seat)
             return None

@@ -35,7 +35,7 @@ class Incoming:
 
         self._is_text = True
         self.verdict: LinkLost | None = None
-        """Why we gave the connection up, if it was for what came."""
+        """Why we gave the connection up, if it was us."""
 
     def digest(self, data: bytes | bytearray) -> list[str | bytes]:
         """The messages that these bytes complete; no bytes are the end."""
@@ -81,18 +81,21 @@ class Incoming:
         for frame in cast("list[Frame]", self._protocol.events_received()):
             if frame.opcode not in _DATA:
                 continue
-            if frame.opcode is Opcode.CONT and self._message is not None:
-                self._message += frame.data
-            else:
-                self._message, self._is_text = bytearray(frame.data), frame.opcode is Opcode.TEXT
-            if len(self._message) > self._max_message_size:
+            if frame.opcode is not Opcode.CONT:
+                self._is_text = frame.opcode is Opcode.TEXT
+            message = frame.data  # one that comes whole is not copied
+            if self._message is not None:
+                message = self._message
+                message += frame.data
+            if len(message) > self._max_message_size:
                 raise LinkLost.by_size(self._max_message_size)
             if frame.fin:
-                message, self._message = self._message, None
+                self._message = None
                 messages.append(str(message, "utf-8") if self._is_text else bytes(message))
+            elif self._message is None:
+                self._message = bytearray(message)
 
     def _give_up(self, code: CloseCode, verdict: LinkLost) -> None:
-        self._message = None
         self.verdict = verdict
         if self._protocol.state is State.OPEN:
             self._protocol.fail(code)

@@ -73,9 +73,6 @@ class WebsocketsTransport(Transport):
         self._early: list[str | bytes] = []
         """Messages that came in one piece with the end of the handshake."""
 
-        self._verdict: LinkLost | None = None
-        """Why we gave the connection up, if it was not for a message."""
-
         self._is_mute = False
         """Whether a goodbye is of no use: half a frame may be on the wire, or nobody reads."""
 
@@ -119,7 +116,7 @@ class WebsocketsTransport(Transport):
     @property
     def has_pending(self) -> bool:
         """See `Transport`."""
-        return self._unasked > 0
+        return bool(self._waiting)
 
     @property
     def close_code(self) -> int | None:
@@ -187,7 +184,7 @@ class WebsocketsTransport(Transport):
             await trio.lowlevel.checkpoint()
             early, self._early = self._early, []
             return early
-        while self._verdict is None and protocol.state is State.OPEN:
+        while self._incoming.verdict is None and protocol.state is State.OPEN:
             try:
                 data = await self._stream.receive_some(_RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -264,16 +261,15 @@ class WebsocketsTransport(Transport):
                 self._unasked += len(answer)
         if self._unasked > MAX_UNASKED:
             self._is_mute = True
-            self._verdict = LinkLost.by_end(FLOOD)
+            self._incoming.verdict = LinkLost.by_end(FLOOD)
         elif self._unasked:
             self._on_pending()
 
     def _loss(self) -> LinkLost:
         """How the connection was lost. Reader and writer each get an exception of their own."""
         error, close = self._protocol.parser_exc, self._protocol.close_rcvd
-        verdict = self._incoming.verdict or self._verdict
-        if verdict is not None:
-            return LinkLost(*verdict.args)
+        if self._incoming.verdict is not None:
+            return LinkLost(*self._incoming.verdict.args)
         if close is not None:
             return LinkLost.by_close(close.code, close.reason)
         if isinstance(error, PayloadTooBig):
@@ -290,15 +286,15 @@ async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers:
         request.headers[name] = value
     protocol.send_request(request)
     await stream.send_all(b"".join(protocol.data_to_send()))
-    answer, rest = b"", b""
+    last, rest = b"", b""
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
         data = await stream.receive_some(_RECEIVE_BYTES)
         if stream.hopeless.is_set():
             return b""
         # Behind the answer the codec would begin with a frame, and not tell where it stands in it.
-        head, end, rest = (answer + data).partition(_END_OF_HEADERS)
-        begin, answer = len(answer), head + end
-        protocol.receive_data(answer[begin:])
+        head, end, rest = (last + data).partition(_END_OF_HEADERS)
+        protocol.receive_data((head + end)[len(last) :])
+        last = (head + end)[1 - len(_END_OF_HEADERS) :]
     if protocol.handshake_exc is None:
         stream.upgraded = True
     return rest
