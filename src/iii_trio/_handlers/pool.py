@@ -118,7 +118,7 @@ class Pool:
     """Threads that come as soon as there is a handler for each."""
 
     _line: deque[_Job] = attrs.field(factory=deque, init=False)
-    _done: deque[_Job] = attrs.field(factory=deque, init=False)
+    _done: list[_Job] = attrs.field(factory=list, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     """Held for moments: who takes a job, who gives one up, and whether a thread still looks at the line."""
 
@@ -194,13 +194,13 @@ class Pool:
                 await trio.to_thread.run_sync(
                     self._take, seat, tell, thread_name="iii handlers", abandon_on_cancel=True, limiter=self._limiter
                 )
-        except Exception as error:  # the system has no thread for us
+        except RuntimeError as error:  # the system has no thread for us
             self._fail(seat, error)
         finally:
             with self._lock:
                 self._seats.discard(seat)
 
-    def _fail(self, seat: _Seat, error: Exception) -> None:
+    def _fail(self, seat: _Seat, error: RuntimeError) -> None:
         """A thread cannot come. Where there is none left, those in the line are told, since nobody would serve them."""
         with self._lock:
             self._seats.discard(seat)
@@ -208,15 +208,16 @@ class Pool:
                 left = [job for job in self._line if job.waiter is not None]
                 self._line.clear()
                 for job in left:
-                    job.is_over, job.error = True, error
+                    job.is_over, job.error = True, RuntimeError(*error.args)
                 self._done.extend(left)
         self._hand_over()
 
     def _hand_over(self) -> None:
         """Wake those whose handlers have returned."""
-        self._is_told = False
-        while self._done:
-            job = self._done.popleft()
+        with self._lock:
+            self._is_told = False
+            done, self._done = self._done, []
+        for job in done:
             if job.waiter is not None:
                 trio.lowlevel.reschedule(job.waiter)
             else:
@@ -246,8 +247,8 @@ class Pool:
             with self._lock:
                 job.is_over = True
                 self._done.append(job)
-            if not self._is_told:  # else trio will see this one too
-                self._is_told = True
+                is_told, self._is_told = self._is_told, True
+            if not is_told:  # else trio will see this one too
                 tell()
 
     def _next(self, seat: _Seat) -> _Job | None:
