@@ -28,6 +28,13 @@ NAMES: Final = ("trio-websocket", "websockets")
 LIMIT: Final = 1000
 """Bytes of the largest message in most of these tests."""
 
+BOUND: Final = 600
+"""Seconds after which a test has failed: an autojump clock needs a deadline to jump to, or a fault would hang. A test on
+sockets has a closer limit of its own."""
+
+MOST: Final = 60_000
+"""Messages that no peer here says. Who hears more hears the same ones again and again, and no clock would ever jump."""
+
 URL: Final = "ws://engine.example:8080/path?token=s3cret"
 HEADERS: Final = (("Authorization", "Bearer s3cret"), ("X-Extra", "e"))
 
@@ -52,14 +59,15 @@ async def opened(
     read_ahead: int = READ_AHEAD,
 ) -> AsyncIterator[Transport]:
     """An open transport on a stream; leaving it closes the stream, as the end of a connection does."""
-    async with trio.open_nursery() as nursery:
-        transport: Transport = await nursery.start(
-            kind.serve, stream, parse_url(URL), HEADERS, limit, on_pending, read_ahead
-        )
-        try:
-            yield transport
-        finally:
-            nursery.cancel_scope.cancel()
+    with trio.fail_after(BOUND):
+        async with trio.open_nursery() as nursery:
+            transport: Transport = await nursery.start(
+                kind.serve, stream, parse_url(URL), HEADERS, limit, on_pending, read_ahead
+            )
+            try:
+                yield transport
+            finally:
+                nursery.cancel_scope.cancel()
 
 
 async def hear(transport: Transport) -> tuple[list[str | bytes], str]:
@@ -72,6 +80,7 @@ async def hear(transport: Transport) -> tuple[list[str | bytes], str]:
             return messages, str(loss)
         assert batch
         messages += batch
+        assert len(messages) <= MOST
 
 
 async def heard(kind: Kind, *pieces: bytes, end: End = "end", limit: int = LIMIT) -> tuple[list[str | bytes], str]:
@@ -83,7 +92,8 @@ async def heard(kind: Kind, *pieces: bytes, end: End = "end", limit: int = LIMIT
 async def refused(kind: Kind, stream: trio.abc.Stream) -> Exception:
     """What becomes of a handshake that fails."""
     try:
-        await kind.serve(stream, parse_url(URL), HEADERS, LIMIT, ignore)
+        with trio.fail_after(BOUND):
+            await kind.serve(stream, parse_url(URL), HEADERS, LIMIT, ignore)
     except (AuthenticationError, ConnectFailed, HandshakeRefused) as error:
         return error
     raise AssertionError("it opened")
@@ -485,7 +495,7 @@ async def test_a_flood_of_pings(kind: Kind, autojump_clock: MockClock, batch: in
 
             nursery.start_soon(read)
             sent = 0
-            while not outcome:
+            while not outcome and sent < 2 * MAX_UNASKED:
                 script.say(piece)
                 sent += len(piece)
                 await wait_all_tasks_blocked()
