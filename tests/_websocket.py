@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -162,25 +163,37 @@ class Script(trio.abc.Stream):
 
 
 async def on_a_socket(nursery: trio.Nursery, pieces: Iterable[bytes], end: End) -> trio.SocketStream:
-    """A socket whose peer says the same; resetting is what TCP calls so."""
+    """A socket whose peer says the same; resetting is what TCP calls so. A client that reads gets the pieces one by one."""
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:
-            request = b""
-            while not request.endswith(b"\r\n\r\n"):
-                request += await stream.receive_some()
-            await stream.send_all(upgrade(request))
+            await grant(stream)
             with suppress(trio.BrokenResourceError):  # a client that has heard enough goes
                 for piece in pieces:
+                    await wait_all_tasks_blocked()
                     await stream.send_all(piece)
             if end == "reset":
                 stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             elif end == "open":
                 await trio.sleep_forever()
 
+    ours, peer = await connected_sockets()
+    nursery.start_soon(serve, peer)
+    return ours
+
+
+async def connected_sockets() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Both ends of a loopback connection, the client's first."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:
         address = listener.socket.getsockname()
-        stream = await trio.open_tcp_stream(address[0], address[1])
-        nursery.start_soon(serve, await listener.accept())
-    return stream
+        ours = await trio.open_tcp_stream(address[0], address[1])
+        return ours, await listener.accept()
+
+
+async def grant(peer: trio.SocketStream) -> None:
+    """Do the server's handshake."""
+    request = b""
+    while not request.endswith(b"\r\n\r\n"):
+        request += await peer.receive_some()
+    await peer.send_all(upgrade(request))

@@ -28,6 +28,9 @@ NAMES: Final = ("trio-websocket", "websockets")
 LIMIT: Final = 1000
 """Bytes of the largest message in most of these tests."""
 
+MEDIA: Final = ("memory", "socket")
+"""What is under a transport; a socket it passes by trio's stream."""
+
 BOUND: Final = 600
 """Seconds after which a test has failed: an autojump clock needs a deadline to jump to, or a fault would hang. A test on
 sockets has a closer limit of its own."""
@@ -83,10 +86,21 @@ async def hear(transport: Transport) -> tuple[list[str | bytes], str]:
         assert len(messages) <= MOST
 
 
-async def heard(kind: Kind, *pieces: bytes, end: End = "end", limit: int = LIMIT) -> tuple[list[str | bytes], str]:
-    """What becomes of these bytes."""
-    async with opened(kind, Script(*pieces, end=end), limit=limit) as transport:
-        return await hear(transport)
+async def saying(nursery: trio.Nursery, over: str, pieces: Sequence[bytes], end: End) -> trio.abc.Stream:
+    """A client's end of a connection, in memory or over a socket, on which the peer says these pieces."""
+    return Script(*pieces, end=end) if over == "memory" else await on_a_socket(nursery, pieces, end)
+
+
+async def heard(
+    kind: Kind, *pieces: bytes, end: End = "end", limit: int = LIMIT, over: str = "memory"
+) -> tuple[list[str | bytes], str]:
+    """What becomes of these bytes, within what is a long time on any clock."""
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            async with opened(kind, await saying(nursery, over, pieces, end), limit=limit) as transport:
+                outcome = await hear(transport)
+            nursery.cancel_scope.cancel()
+    return outcome
 
 
 async def refused(kind: Kind, stream: trio.abc.Stream) -> Exception:
@@ -264,7 +278,7 @@ async def test_where_the_answer_is_cut_does_not_matter(kind: Kind, autojump_cloc
 HELLO: Final = frame(TEXT, b"hello")
 
 
-@pytest.mark.parametrize("over", ["memory", "socket"])
+@pytest.mark.parametrize("over", MEDIA)
 @pytest.mark.parametrize(
     ("farewell", "end", "reason"),
     [
@@ -291,8 +305,7 @@ async def test_every_end(kind: Kind, farewell: bytes, end: End, reason: str, ove
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             said = [HELLO + HELLO, farewell] if farewell else [HELLO + HELLO]
-            stream = Script(*said, end=end) if over == "memory" else await on_a_socket(nursery, said, end)
-            async with opened(kind, stream) as transport:
+            async with opened(kind, await saying(nursery, over, said, end)) as transport:
                 messages, loss = await hear(transport)
                 with pytest.raises(LinkLost) as again:
                     await transport.receive()
@@ -321,6 +334,7 @@ async def test_a_close_is_answered_once_with_its_code(kind: Kind, autojump_clock
     assert script.closed
 
 
+@pytest.mark.parametrize("over", MEDIA)
 @pytest.mark.parametrize(
     "bad",
     [
@@ -350,10 +364,10 @@ async def test_a_close_is_answered_once_with_its_code(kind: Kind, autojump_clock
         pytest.param(frame(TEXT, b"a", fin=False) + frame(CONT, b"\xe2\x82"), id="half a character at the end"),
     ],
 )
-async def test_every_breach(kind: Kind, autojump_clock: MockClock, bad: bytes) -> None:
+async def test_every_breach(kind: Kind, bad: bytes, over: str) -> None:
     """What no peer may send ends the link and says so; what came before it is received, what comes after it is not."""
     for pieces in ([HELLO + bad + HELLO], [HELLO, bad, HELLO], [bytes([byte]) for byte in HELLO + bad + HELLO]):
-        messages, loss = await heard(kind, *pieces, end="open")
+        messages, loss = await heard(kind, *pieces, end="open", over=over)
         assert messages == ["hello"]
         assert loss.startswith(BREACH)
 
@@ -372,16 +386,18 @@ async def test_a_breach_ends_quickly(kind: Kind, autojump_clock: MockClock) -> N
 # ---- messages -------------------------------------------------------------------------------------------------------
 
 
-async def test_messages_of_every_shape(kind: Kind, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("over", MEDIA)
+async def test_messages_of_every_shape(kind: Kind, over: str) -> None:
     """Empty ones, bytes, and all three forms of a length; text comes as text and bytes as bytes."""
     sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000]
     data = b"".join(frame(TEXT, b"x" * size) + frame(BINARY, b"\xff" * size) for size in sizes)
-    messages, loss = await heard(kind, data, limit=200_000)
+    messages, loss = await heard(kind, data, limit=200_000, over=over)
     assert messages == [each for size in sizes for each in ("x" * size, b"\xff" * size)]
     assert loss == ENDED
 
 
-async def test_fragments_become_one_message(kind: Kind, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("over", MEDIA)
+async def test_fragments_become_one_message(kind: Kind, over: str) -> None:
     """Also where a character or nothing at all is in a fragment, and with other frames in between."""
     text = "grüße €𝄞".encode()
     data = frame(TEXT, b"", fin=False)
@@ -390,9 +406,7 @@ async def test_fragments_become_one_message(kind: Kind, autojump_clock: MockCloc
             frame(CONT, text[at : at + 1], fin=False) + frame(PING, b"between") + frame(PONG) + frame(CONT, fin=False)
         )
     data += frame(CONT) + frame(BINARY, b"\xff", fin=False) + frame(CONT, b"\xfe") + HELLO
-    script = Script(data)
-    async with opened(kind, script) as transport:
-        messages, loss = await hear(transport)
+    messages, loss = await heard(kind, data, over=over)
     assert messages == [text.decode(), b"\xff\xfe", "hello"]
     assert loss == ENDED
 
@@ -410,6 +424,7 @@ async def test_many_messages_in_one_piece(kind: Kind, autojump_clock: MockClock)
     assert await heard(kind, data) == (texts, ENDED)
 
 
+@pytest.mark.parametrize("over", MEDIA)
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
 @pytest.mark.parametrize(
     "shape",
@@ -432,9 +447,9 @@ async def test_many_messages_in_one_piece(kind: Kind, autojump_clock: MockClock)
         ),
     ],
 )
-async def test_the_limit(kind: Kind, autojump_clock: MockClock, shape: Callable[[bytes], bytes], size: int) -> None:
+async def test_the_limit(kind: Kind, shape: Callable[[bytes], bytes], size: int, over: str) -> None:
     """A message of just that size is taken, one of a byte more ends the link with a reason that says so."""
-    messages, loss = await heard(kind, HELLO + shape(b"x" * size) + HELLO)
+    messages, loss = await heard(kind, HELLO + shape(b"x" * size) + HELLO, over=over)
     if size == LIMIT:
         assert [len(message) for message in messages] == [5, LIMIT, 5]
         assert loss == ENDED
@@ -559,7 +574,7 @@ async def test_a_slow_reader_gets_everything(kind: Kind) -> None:
     texts = [f"{number}" * 1000 for number in range(2_000)]
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
-            stream = await on_a_socket(nursery, [frame(TEXT, text.encode()) for text in texts], "end")
+            stream = await on_a_socket(nursery, [b"".join(frame(TEXT, text.encode()) for text in texts)], "end")
             async with opened(kind, stream, limit=10_000) as transport:
                 messages: list[str | bytes] = []
                 while len(messages) < len(texts):
@@ -899,12 +914,14 @@ def in_pieces(data: bytes, seed: int) -> list[bytes]:
     return [part for part in parts if part]
 
 
-def outcome(name: str, pieces: Sequence[bytes], limit: int = LIMIT) -> tuple[list[str | bytes], str]:
+def outcome(
+    name: str, pieces: Sequence[bytes], limit: int = LIMIT, over: str = "memory"
+) -> tuple[list[str | bytes], str]:
     """What a transport makes of these pieces; anything but messages and a loss is an error here."""
 
     async def run() -> tuple[list[str | bytes], str]:
         with trio.fail_after(60):
-            return await heard(find_transport(name), *(piece for piece in pieces if piece), limit=limit)
+            return await heard(find_transport(name), *(piece for piece in pieces if piece), limit=limit, over=over)
 
     return trio.run(run)
 
@@ -915,6 +932,15 @@ def test_where_the_bytes_are_cut_does_not_matter(said: bytes, seed: int) -> None
     """At once, byte by byte or anyhow, and over both transports: the same messages and the same loss."""
     shapes = [[said], [bytes([byte]) for byte in said], in_pieces(said, seed)]
     assert len({repr(outcome(name, shape)) for shape in shapes for name in NAMES}) == 1
+
+
+@given(said=conversations(), seed=st.integers(0, 2**32))
+@settings(max_examples=10, deadline=None)
+def test_where_a_socket_cuts_the_bytes_does_not_matter(said: bytes, seed: int) -> None:
+    """What was read of it at once or bit by bit is what would come out of memory."""
+    shapes = [[said], [bytes([byte]) for byte in said], in_pieces(said, seed)]
+    told = {repr(outcome(name, shape, over="socket")) for shape in shapes for name in NAMES}
+    assert told == {repr(outcome("websockets", [said]))}
 
 
 @pytest.mark.parametrize("name", NAMES)
