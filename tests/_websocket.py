@@ -55,8 +55,8 @@ def close(code: int | None = None, reason: str = "") -> bytes:
     return frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
 
 
-def parse(data: bytes | bytearray) -> Iterator[Frame]:
-    """The frames in what a client sent; half a frame at the end is an error."""
+def parse(data: bytes | bytearray, *, cut: bool = False) -> Iterator[Frame]:
+    """The frames in what a client sent; half a frame at the end is an error, or with `cut` as much of it as came."""
     at = 0
     while at < len(data):
         first, second = data[at], data[at + 1]
@@ -68,7 +68,7 @@ def parse(data: bytes | bytearray) -> Iterator[Frame]:
         mask = bytes(data[at : at + 4]) if second & 0x80 else b""
         at += len(mask)
         payload = bytes(data[at : at + size])
-        if len(payload) < size:
+        if len(payload) < size and not cut:
             raise ValueError("half a frame")
         yield Frame(first & 0x0F, _masked(payload, mask) if mask else payload, bool(first & 0x80), bool(mask))
         at += size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,23 @@ from iii_trio._link.watched import MAX_UNASKED
 from iii_trio._wire.urls import parse_url
 from iii_trio.errors import AuthenticationError, HandshakeRefused
 from tests._hostile import AtStep, Recorder
-from tests._websocket import BINARY, CLOSE, CONT, PING, PONG, TEXT, End, Script, close, frame, on_a_socket, upgrade
+from tests._websocket import (
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    End,
+    Script,
+    close,
+    connected_sockets,
+    frame,
+    grant,
+    on_a_socket,
+    parse,
+    upgrade,
+)
 
 Kind = type[Transport]
 
@@ -73,9 +90,9 @@ async def opened(
                 nursery.cancel_scope.cancel()
 
 
-async def hear(transport: Transport) -> tuple[list[str | bytes], str]:
-    """Everything that comes, and how it ends."""
-    messages: list[str | bytes] = []
+async def hear(transport: Transport, into: list[str | bytes] | None = None) -> tuple[list[str | bytes], str]:
+    """Everything that comes, and how it ends; who may be cancelled says where to put it."""
+    messages = [] if into is None else into
     while True:
         try:
             batch = await transport.receive()
@@ -95,12 +112,29 @@ async def heard(
     kind: Kind, *pieces: bytes, end: End = "end", limit: int = LIMIT, over: str = "memory"
 ) -> tuple[list[str | bytes], str]:
     """What becomes of these bytes, within what is a long time on any clock."""
-    with trio.fail_after(30):
+    with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             async with opened(kind, await saying(nursery, over, pieces, end), limit=limit) as transport:
                 outcome = await hear(transport)
             nursery.cancel_scope.cancel()
     return outcome
+
+
+@asynccontextmanager
+async def opened_to_a_socket(kind: Kind) -> AsyncIterator[tuple[Transport, trio.SocketStream]]:
+    """An open transport over a socket, and its peer, which has done the handshake; for at most ten seconds."""
+    with trio.fail_after(10):
+        ours, peer = await connected_sockets()
+        async with peer, trio.open_nursery() as nursery:
+            nursery.start_soon(grant, peer)
+            async with opened(kind, ours) as transport:
+                await wait_all_tasks_blocked()
+                yield transport, peer
+
+
+async def hears(peer: trio.SocketStream) -> bytes:
+    """Everything that comes to a peer."""
+    return b"".join([bytes(data) async for data in peer])
 
 
 async def refused(kind: Kind, stream: trio.abc.Stream) -> Exception:
@@ -818,22 +852,22 @@ async def test_no_secret_is_logged(kind: Kind, autojump_clock: MockClock, caplog
 # ---- cancelled at every step ----------------------------------------------------------------------------------------
 
 
-async def test_a_cancelled_receive_loses_nothing(kind: Kind, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("over", MEDIA)
+async def test_a_cancelled_receive_loses_nothing(kind: Kind, over: str) -> None:
     """Whenever it is cancelled, what comes is received by the next call, once and in order."""
     texts = [str(number) for number in range(10)]
     data = b"".join(frame(TEXT, text[:1].encode(), fin=False) + frame(CONT, text[1:].encode()) for text in texts)
+    pieces = [data[at : at + 7] for at in range(0, len(data), 7)]
     acted, step = True, 0
     while acted:
-        script = Script(*(data[at : at + 7] for at in range(0, len(data), 7)))
-        async with opened(kind, script) as transport:
-            messages: list[str | bytes] = []
-            with trio.CancelScope() as scope, AtStep(step, scope.cancel) as cancelling:
-                while True:
-                    try:
-                        messages += await transport.receive()
-                    except LinkLost:
-                        break
-            messages += (await hear(transport))[0]
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                async with opened(kind, await saying(nursery, over, pieces, "end")) as transport:
+                    messages: list[str | bytes] = []
+                    with trio.CancelScope() as scope, AtStep(step, scope.cancel) as cancelling:
+                        await hear(transport, messages)
+                    await hear(transport, messages)
+                nursery.cancel_scope.cancel()
         assert messages == texts
         acted, step = cancelling.acted, step + 1
     assert step > 5
@@ -867,6 +901,38 @@ async def test_a_cancelled_send_gives_the_connection_up(kind: Kind, autojump_clo
         assert trio.current_time() == 1
 
 
+@pytest.mark.parametrize("way", ["send", "write"])
+async def test_a_cancelled_write_is_the_last_that_a_socket_hears(kind: Kind, way: str) -> None:
+    """The peer gets whole frames up to one cut, and behind it nothing: no pong, and no Close as part of a message."""
+    messages = [os.urandom(150_000).hex().encode() for _ in range(50)]
+    async with opened_to_a_socket(kind) as (transport, peer), trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancelled_when_idle, scope)
+            await (transport.send(messages) if way == "send" else transport.write(messages))
+        assert scope.cancelled_caught
+        await peer.send_all(frame(PING) + HELLO)
+        assert list(await transport.receive()) == ["hello"]
+        said: list[bytes] = []
+
+        async def listen() -> None:
+            said.append(await hears(peer))
+
+        nursery.start_soon(listen)
+        await wait_all_tasks_blocked()  # the socket takes anything again
+        await transport.aclose()
+    frames = list(parse(said[0], cut=True))
+    whole, payloads = b"".join(messages), b"".join(each.payload for each in frames)
+    assert {each.opcode for each in frames} == {TEXT if way == "send" else BINARY}
+    assert 0 < len(payloads) < len(whole)
+    assert whole.startswith(payloads)
+
+
+async def cancelled_when_idle(scope: trio.CancelScope) -> None:
+    """Cancel a scope when everybody waits."""
+    await wait_all_tasks_blocked()
+    scope.cancel()
+
+
 async def test_closed_at_every_step_of_its_life(kind: Kind, autojump_clock: MockClock) -> None:
     """Whenever the nursery of a connection is cancelled, opening, sending, receiving or closing, its stream is closed."""
 
@@ -884,6 +950,25 @@ async def test_closed_at_every_step_of_its_life(kind: Kind, autojump_clock: Mock
         assert script.closed or not script.request
         acted, step = cancelling.acted, step + 1
     assert step > 10
+
+
+# ---- half an end ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_peer_that_has_ended_and_reads_on(kind: Kind) -> None:
+    """Over a socket it is lost like one that is gone: it hears nothing more, and nobody waits for its goodbye."""
+    async with opened_to_a_socket(kind) as (transport, peer):
+        await transport.send([b"{}"])
+        await peer.send_all(HELLO + frame(PING, b"?"))
+        await peer.send_eof()
+        assert await hear(transport) == (["hello"], ENDED)
+        for way in (transport.send([b"late"]), transport.write(["late"])):
+            with pytest.raises(LinkLost, match=ENDED):
+                await way
+        with trio.fail_after(1):
+            await transport.aclose()
+        assert transport.close_code is None
+        assert [(each.opcode, each.payload) for each in parse(await hears(peer))] == [(TEXT, b"{}")]
 
 
 # ---- laws -----------------------------------------------------------------------------------------------------------
