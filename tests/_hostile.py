@@ -366,12 +366,7 @@ class Engine:
         await self.reply(link, frame, result={"success": True})
 
     async def reply(self, link: Link, frame: dict[str, Any], **outcome: Any) -> None:
-        await link.send(
-            type="invocationresult",
-            invocation_id=frame["invocation_id"],
-            function_id=frame["function_id"],
-            **outcome,
-        )
+        await link.send(**result(frame, **outcome))
 
     async def part(self, link: Link) -> None:
         """Answer the client's Close."""
@@ -380,6 +375,23 @@ class Engine:
         """Wait until something is true that a frame of a client makes true."""
         while not happened():
             await self._news.park()
+
+
+def result(frame: dict[str, Any], **outcome: Any) -> dict[str, Any]:
+    """The answer to an invocation."""
+    names = {name: frame[name] for name in ("invocation_id", "function_id")}
+    return {"type": "invocationresult", **names, **outcome}
+
+
+class AnswersInFragments(Engine):
+    """Sends every result in many frames, with pings between them."""
+
+    async def reply(self, link: Link, frame: dict[str, Any], **outcome: Any) -> None:
+        whole = json.dumps(result(frame, **outcome))
+        for begin in range(0, len(whole), 5000):
+            end = begin + 5000
+            await link.send_event(TextMessage(data=whole[begin:end], message_finished=end >= len(whole)))
+            await link.send_event(Ping())
 
 
 class NeverGreets(Engine):

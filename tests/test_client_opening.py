@@ -12,7 +12,7 @@ import trustme
 from trio.testing import MockClock
 
 from iii_trio import III, InitOptions, ReconnectionConfig, connect_iii, open_iii, register_worker
-from iii_trio._link.choice import find_transport
+from iii_trio._link.choice import TransportName, find_transport
 from iii_trio.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -24,6 +24,7 @@ from iii_trio.errors import (
 from iii_trio.testing import EmbeddedEngine, open_engine
 from tests._hostile import (
     AnswersHttp,
+    AnswersInFragments,
     AtStep,
     CannotClose,
     DropsAfterUpgrade,
@@ -417,17 +418,22 @@ def tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-async def test_wss_with_a_context(nursery: trio.Nursery) -> None:
-    """`wss://` works with an `ssl_context` that trusts the certificate."""
+@pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
+@pytest.mark.parametrize("peer", [Engine, AnswersInFragments])
+async def test_wss_with_a_context(nursery: trio.Nursery, transport: TransportName, peer: type[Engine]) -> None:
+    """`wss://` works with an `ssl_context` that trusts the certificate, over both transports, in small and in large."""
     authority = trustme.CA()
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with trio.fail_after(10):
-        engine = Engine()
+        engine = peer()
         port = await listen(nursery, engine, tls(authority, "127.0.0.1"))
         with leaves_nothing():
-            async with open_iii(f"wss://127.0.0.1:{port}", InitOptions(ssl_context=trusting)) as iii:
-                assert await iii.trigger("echo", {"over": "tls"}) == {"over": "tls"}
+            options = InitOptions(ssl_context=trusting)
+            async with open_iii(f"wss://127.0.0.1:{port}", options, transport=transport) as iii:
+                assert iii.statistics().transport == transport
+                for data in ({"over": "tls"}, {"large": "x" * 300_000}):
+                    assert await iii.trigger("echo", data) == data
             await engine.link.ended.wait()
         assert engine.link.close is not None
 

@@ -919,7 +919,8 @@ async def test_a_cancelled_write_is_the_last_that_a_socket_hears(kind: Kind, way
 
         nursery.start_soon(listen)
         await wait_all_tasks_blocked()  # the socket takes anything again
-        await transport.aclose()
+        with trio.fail_after(1):
+            await transport.aclose()
     frames = list(parse(said[0], cut=True))
     whole, payloads = b"".join(messages), b"".join(each.payload for each in frames)
     assert {each.opcode for each in frames} == {TEXT if way == "send" else BINARY}
