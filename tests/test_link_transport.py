@@ -536,6 +536,40 @@ async def test_pings_are_answered_by_the_writer(kind: Kind, autojump_clock: Mock
     assert script.writes == 1
 
 
+@pytest.mark.parametrize("way", ["send", "write"])
+async def test_the_writer_is_rung_for_again(kind: Kind, autojump_clock: MockClock, way: str) -> None:
+    """For a ping that comes after it has sent, whichever way, as for the first."""
+    rung = 0
+
+    def ring() -> None:
+        nonlocal rung
+        rung += 1
+
+    script = Script(end="open")
+    async with opened(kind, script, on_pending=ring) as transport:
+        for _ in range(3):
+            rung = 0
+            await (transport.send([b"{}"]) if way == "send" else transport.write(["{}"]))
+            assert not rung
+            script.say(frame(PING), HELLO)
+            assert list(await transport.receive()) == ["hello"]
+            assert rung
+            assert transport.has_pending
+
+
+@pytest.mark.parametrize("way", ["send", "write"])
+async def test_many_pings_are_no_flood_for_who_answers(kind: Kind, autojump_clock: MockClock, way: str) -> None:
+    """Only what waits counts, and what was sent does not wait any more."""
+    script = Script(end="open")
+    count = MAX_UNASKED // 250
+    async with opened(kind, script) as transport:
+        for _ in range(4):
+            script.say(frame(PING, bytes(125)) * count, HELLO)
+            assert list(await transport.receive()) == ["hello"]
+            await (transport.send([b"{}"]) if way == "send" else transport.write(["{}"]))
+    assert [each.opcode for each in script.frames()] == [*[PONG] * count, TEXT] * 4
+
+
 @pytest.mark.parametrize("batch", [1, 1000])
 async def test_a_flood_of_pings(kind: Kind, autojump_clock: MockClock, batch: int) -> None:
     """What waits for the writer is bounded; beyond it the link is given up, and no goodbye is tried."""
