@@ -34,6 +34,9 @@ class FaultyStream(trio.abc.Stream):
         self._said: deque[bytes] = deque()
         self._reading = trio.CancelScope()
         self._is_cut = False
+        self.sends = 0
+        """How often the client has handed bytes over."""
+
         self.upgraded = trio.Event()
         """Set as soon as the engine has answered anything: its handshake, and with it, or soon after, its greeting."""
 
@@ -48,11 +51,13 @@ class FaultyStream(trio.abc.Stream):
         """Take what the client sends again."""
         self._flowing.set()
 
-    def say(self, text: str) -> None:
-        """Have the client receive a text message, as if the engine had sent it."""
-        data = text.encode()
-        length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
-        self._said.append(b"\x81" + length + data)
+    def say(self, *texts: str) -> None:
+        """Have the client receive text messages in one piece, as if the engine had sent them."""
+        piece = b""
+        for data in map(str.encode, texts):
+            length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
+            piece += b"\x81" + length + data
+        self._said.append(piece)
         self._reading.cancel()
 
     def cut(self) -> None:
@@ -62,6 +67,7 @@ class FaultyStream(trio.abc.Stream):
         self._reading.cancel()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.sends += 1
         await self._flowing.wait()
         self._check()
         await self._inner.send_all(data)
