@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import ssl
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, get_args
 
 import pytest
 import trio
@@ -13,6 +14,9 @@ from trio.testing import MockClock
 
 from iii_trio import III, InitOptions, ReconnectionConfig, connect_iii, open_iii, register_worker
 from iii_trio._link.choice import TransportName, find_transport
+from iii_trio._link.transport import Transport
+from iii_trio._link.trio_websocket import TrioWebSocketTransport
+from iii_trio._link.websockets import WebsocketsTransport
 from iii_trio.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -47,6 +51,7 @@ from tests._hostile import (
     listen,
     unused_port,
 )
+from tests.conftest import MemoryLink
 
 URL = "ws://engine.invalid"
 EXACT = ReconnectionConfig(jitter_factor=0)
@@ -644,3 +649,30 @@ async def test_connect_iii_in_a_closed_nursery(autojump_clock: MockClock) -> Non
     with pytest.raises(RuntimeError, match="closed"):
         await connect_iii(inner, URL)
     assert first_name_is_free()
+
+
+@pytest.mark.parametrize("name", [name for name in get_args(TransportName) if name != "auto"])
+async def test_channels_run_over_the_transport_of_their_client(
+    link: MemoryLink, monkeypatch: pytest.MonkeyPatch, name: TransportName
+) -> None:
+    """As its calls do, and not over the one that would be chosen by itself."""
+    served: list[str] = []
+
+    def noted(transport: type[Transport]) -> Callable[..., Awaitable[None]]:
+        serve = transport.serve
+
+        async def note(*args: Any, **kwargs: Any) -> None:
+            served.append(transport.NAME)
+            await serve(*args, **kwargs)
+
+        return note
+
+    for transport in (TrioWebSocketTransport, WebsocketsTransport):
+        monkeypatch.setattr(transport, "serve", noted(transport))
+    async with open_iii(link.engine.url, transport=name, open_stream=link.open_stream) as iii:
+        assert served == [name]
+        channel = await iii.create_channel()
+        async with channel.writer, channel.reader:
+            await channel.writer.open()
+            await channel.reader.open()
+            assert served == [name] * 3

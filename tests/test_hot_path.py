@@ -26,7 +26,7 @@ from websockets.client import ClientProtocol
 from iii_trio import III, InitOptions, open_iii
 from iii_trio._session.healing import DELAY
 from iii_trio._session.ids import InvocationIds
-from iii_trio._wire import codec
+from iii_trio._wire import check, codec
 from iii_trio._wire.messages import InvocationResult, InvokeFunction
 from tests.conftest import Gate, MemoryLink, frames, start
 
@@ -124,7 +124,7 @@ async def test_a_plain_payload_is_not_walked(
     """Python would look at each value for longer than the encoder takes; a few bytes are cheap either way."""
     async with link.client() as iii:
         await iii.register_function("length", lambda data: len(data)).wait_registered()
-        find_fault = Spy(codec.find_fault)
+        find_fault = Spy(check.find_fault)
         monkeypatch.setattr(codec, "find_fault", find_fault)
         assert await iii.trigger("length", payload) == len(payload)
         assert len([args for args, _ in find_fault.calls if args == (payload,)]) == walks

@@ -1,6 +1,6 @@
 """Which WebSocket implementation a client gets.
 
-Both are imported when one is chosen, since a client uses one, and one of them may not be installed.
+Each is imported when it is chosen, since a client uses one, and `websockets` may not be installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def find_transport(name: str) -> type[Transport]:
     """The implementation of this name.
 
     Raises:
-        ConfigurationError: There is none, or it is not installed.
+        ConfigurationError: There is none, or it is `websockets`, and that is not installed or too old.
     """
     if name == "auto":
         return best_transport()
