@@ -24,7 +24,7 @@ async def work(transport: Any, url: str, function_id: str, load: Load, heals: bo
     sync_echo = SyncEcho()
     async with open_iii(url, InitOptions(heal_early_results=heals), transport=transport) as iii:
         await iii.register_function(function_id, sync_echo if load.sync else echo).wait_registered()
-        await tell_cpu(sync_echo)
+        await tell_cpu(sync_echo, transport=iii.statistics().transport)
 
 
 async def call(transport: Any, url: str, function_id: str, load: Load) -> None:
@@ -33,7 +33,7 @@ async def call(transport: Any, url: str, function_id: str, load: Load) -> None:
         async def trigger(payload: Any) -> Any:
             return await iii.trigger(function_id, payload)
 
-        await call_under_load(trigger, load)
+        await call_under_load(trigger, load, transport=iii.statistics().transport)
 
 
 def main(role: str, transport: str, url: str, function_id: str, load: str) -> None:

@@ -22,9 +22,9 @@ async def next_step() -> bool:
     return bool(await trio.to_thread.run_sync(os.read, STDIN, 1, abandon_on_cancel=True))
 
 
-async def tell_cpu(sync_echo: SyncEcho) -> None:
-    """A worker's life beside its work: say how much CPU it took, each time somebody asks."""
-    say(ready=True)
+async def tell_cpu(sync_echo: SyncEcho, **facts: Any) -> None:
+    """A worker's life beside its work: say that it is ready, with what else is true, and its CPU each time somebody asks."""
+    say(ready=True, **facts)
     while await next_step():
         say(cpu=cpu_seconds(), threads=sync_echo.threads)
 
@@ -55,10 +55,10 @@ class _Round:
             assert answer == self.payload, answer
 
 
-async def call_under_load(call: Call, load: Load) -> None:
-    """Warm up, say so, wait for the go, make the calls, and say what they took."""
+async def call_under_load(call: Call, load: Load, **facts: Any) -> None:
+    """Warm up, say so, with what else is true, wait for the go, make the calls, and say what they took."""
     await _Round(call, load.warm_up(), load.payload()).run(load.concurrency)
-    say(ready=True)
+    say(ready=True, **facts)
     await next_step()
     began, cpu = perf_counter(), cpu_seconds()
     made = _Round(call, load.calls, load.payload())

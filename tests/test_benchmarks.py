@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from benchmarks import cases, channels, compare, json_libraries, report, steps, turns
+from benchmarks import cases, channels, compare, json_libraries, process, report, steps, turns
 
 ROOT: Final = Path(__file__).parents[1]
 LIMIT: Final = 240.0
@@ -135,6 +135,50 @@ def test_a_contender_that_nobody_knows_is_refused(module: str) -> None:
     """A typing error does not measure nothing."""
     with pytest.raises(AssertionError, match="nobody's name begins with 'sours'"):
         run(module, "--only", "sours")
+
+
+# ---- who is measured, on what, and when ------------------------------------------------------------------------------
+
+
+def test_contenders_take_turns_within_each_round() -> None:
+    """A machine that is slower for a while is so for all of them; who cannot run is not asked again."""
+    contenders = {name: turns.Contender("nowhere", name) for name in "abc"}
+    asked: list[str] = []
+
+    def measure(contender: turns.Contender) -> dict[str, float]:
+        asked.append(contender.variant)
+        if contender.variant == "b":
+            raise process.CannotRun("it has no legs")
+        return {"rate": len(asked)}
+
+    skipped: dict[str, str] = {}
+    seen = turns.take_turns(3, contenders, skipped, "rate", measure)
+    assert asked == ["a", "b", "c", "a", "c", "a", "c"]
+    assert seen == {"a": [{"rate": 1}, {"rate": 4}, {"rate": 6}], "c": [{"rate": 3}, {"rate": 5}, {"rate": 7}]}
+    assert skipped == {"b": "it has no legs"}
+
+
+def test_the_engine_is_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody measures another one, and the report names it."""
+    monkeypatch.setenv("III_TEST_URL", "ws://engine.invalid:1")
+    with turns.engine() as named:
+        assert named == ("ws://engine.invalid:1", "ws://engine.invalid:1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["trio-websocket", "websockets"])
+def test_ours_runs_the_transport_that_it_is_measured_for(monkeypatch: pytest.MonkeyPatch, transport: str) -> None:
+    """As worker and as caller, on the embedded engine where no other is named; or two rows would be one contender."""
+    monkeypatch.delenv("III_TEST_URL", raising=False)
+    load = cases.Load(calls=1, concurrency=1, size=100)
+    with turns.engine() as (name, url):
+        assert name == turns.EMBEDDED
+        arguments = (transport, url, "f", load.dump())
+        for role in ("worker-once", "worker"):
+            with process.Process("benchmarks.client", role, *arguments) as worker:
+                assert worker.next() == {"ready": True, "transport": transport}
+                with process.Process("benchmarks.client", "caller", *arguments) as caller:
+                    assert caller.next() == {"ready": True, "transport": transport}
 
 
 # ---- how it is reckoned ---------------------------------------------------------------------------------------------
