@@ -169,7 +169,7 @@ class Pool:
 
     def _start(self, home: trio.Nursery, what: Callable[[T], Awaitable[None]], argument: T) -> None:
         # In no handler's context: it outlives the one that happens to need it, and is not part of its work.
-        Context().run(partial(home.start_soon, what, argument, name="iii threads"))
+        Context().run(lambda: home.start_soon(what, argument, name="iii threads"))
 
     def _give_up(self, job: _Job, _: object) -> trio.lowlevel.Abort:
         with self._lock:
