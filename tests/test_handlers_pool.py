@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -361,8 +360,9 @@ async def test_a_thread_that_is_given_up_takes_nothing_more(gate: Gate, monkeypa
         hall.nursery.cancel_scope.cancel()
 
 
-async def test_what_has_returned_is_not_given_up(gate: Gate) -> None:
+async def test_what_has_returned_is_not_given_up(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancellation that comes between the thread's end and trio's knowing of it does not lose the result."""
+    left = tell_when_left(monkeypatch)
     owner = Owner()
     got: list[int] = []
 
@@ -373,9 +373,7 @@ async def test_what_has_returned_is_not_given_up(gate: Gate) -> None:
         nursery.start_soon(wait)
         await gate.wait_entered(1)
         gate.opened.set()
-        give_up_at = time.monotonic() + 10
-        while not hall.pool._done and time.monotonic() < give_up_at:
-            time.sleep(0)  # noqa: ASYNC251 - trio's own thread stands still meanwhile
+        assert left.wait(10)  # trio's own thread stands still meanwhile
         nursery.cancel_scope.cancel()
     assert got == gate.entered
     assert (owner.in_thread, owner.never_ran, owner.released) == (False, False, 0)
