@@ -19,6 +19,7 @@ from iii_trio import III, InitOptions, open_iii
 from iii_trio._link import choice
 from iii_trio.testing import EmbeddedEngine, open_engine
 from tests._engines import ENGINES
+from tests._websocket import TEXT, frame
 from tests.workers import Bench, Worker
 
 FrameT = TypeVar("FrameT")
@@ -53,11 +54,7 @@ class FaultyStream(trio.abc.Stream):
 
     def say(self, *texts: str) -> None:
         """Have the client receive text messages in one piece, as if the engine had sent them."""
-        piece = b""
-        for data in map(str.encode, texts):
-            length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
-            piece += b"\x81" + length + data
-        self._said.append(piece)
+        self._said.append(b"".join(frame(TEXT, text.encode()) for text in texts))
         self._reading.cancel()
 
     def cut(self) -> None:

@@ -203,8 +203,7 @@ class Pool:
     def _fail(self, seat: _Seat, error: RuntimeError) -> None:
         """A thread cannot come. Where there is none left, those in the line are told, since nobody would serve them."""
         with self._lock:
-            self._seats.discard(seat)
-            if not self._seats:
+            if self._seats <= {seat}:
                 left = [job for job in self._line if job.waiter is not None]
                 self._line.clear()
                 for job in left:

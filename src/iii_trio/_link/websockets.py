@@ -18,9 +18,8 @@ from websockets.frames import CloseCode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
 
-from iii_trio._link import small_frames
 from iii_trio._link.incoming import Incoming
-from iii_trio._link.small_frames import SMALL
+from iii_trio._link.small_frames import BINARY, SMALL, TEXT, encode, fresh_masks
 from iii_trio._link.transport import READ_AHEAD, LinkLost, Transport
 from iii_trio._link.watched import FLOOD, MAX_UNASKED, WatchedStream
 from iii_trio._wire.codec import MAX_FRAME_SIZE, MAX_MESSAGE_SIZE
@@ -133,32 +132,28 @@ class WebsocketsTransport(Transport):
         with self._sending():
             if messages:
                 self._check_open()
-            for message, mask in zip(messages, small_frames.fresh_masks(len(messages)), strict=True):
+            for message, mask in zip(messages, fresh_masks(len(messages)), strict=True):
                 if len(message) < SMALL:
-                    waiting.append(small_frames.encode(small_frames.TEXT, message, mask))
+                    waiting.append(encode(TEXT, message, mask))
                 else:
-                    await self._put_large(message, self._protocol.send_text)
+                    await self._put_large(TEXT, message)
             await self._stream.send_eagerly(self._encoded())
 
     async def write(self, messages: Sequence[str | bytes]) -> None:
         """See `Transport`."""
-        protocol = self._protocol
         size = 0
         with self._sending():
-            for message, mask in zip(messages, small_frames.fresh_masks(len(messages)), strict=True):
+            for message, mask in zip(messages, fresh_masks(len(messages)), strict=True):
                 if size >= _SEND_BYTES:
                     await self._stream.send_eagerly(self._encoded())
                     size = 0
                 self._check_open()
-                if isinstance(message, bytes):
-                    kind, send, data = small_frames.BINARY, protocol.send_binary, message
-                else:
-                    kind, send, data = small_frames.TEXT, protocol.send_text, message.encode()
+                kind, data = (BINARY, message) if isinstance(message, bytes) else (TEXT, message.encode())
                 size += len(data)
                 if len(data) < SMALL:
-                    self._waiting.append(small_frames.encode(kind, data, mask))
+                    self._waiting.append(encode(kind, data, mask))
                 else:
-                    await self._put_large(data, send)
+                    await self._put_large(kind, data)
             await self._flush()
 
     @contextmanager
@@ -233,8 +228,9 @@ class WebsocketsTransport(Transport):
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _put_large(self, message: bytes, send: Callable[..., None]) -> None:
+    async def _put_large(self, kind: int, message: bytes) -> None:
         """Have the codec make the frames of a message, and send all but the last; pongs may go between them."""
+        send = self._protocol.send_text if kind == TEXT else self._protocol.send_binary
         rest = memoryview(message)
         send(rest[:MAX_FRAME_SIZE], fin=len(message) <= MAX_FRAME_SIZE)
         for begin in range(MAX_FRAME_SIZE, len(message), MAX_FRAME_SIZE):
@@ -293,8 +289,9 @@ async def _shake_hands(protocol: ClientProtocol, stream: WatchedStream, headers:
             return b""
         # Behind the answer the codec would begin with a frame, and not tell where it stands in it.
         head, end, rest = (last + data).partition(_END_OF_HEADERS)
-        protocol.receive_data((head + end)[len(last) :])
-        last = (head + end)[1 - len(_END_OF_HEADERS) :]
+        answer = head + end
+        protocol.receive_data(answer[len(last) :])
+        last = answer[1 - len(_END_OF_HEADERS) :]
     if protocol.handshake_exc is None:
         stream.upgraded = True
     return rest
